@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { ERROR_CODES, type ErrorBody, type ErrorCode } from './errors.ts';
+import { GenerateResult } from './generate-result.ts';
+
+/**
+ * What a reader of a request is told, in order: any number of `tokens`, then exactly one `completed` or `failed`.
+ * `position` is the length of the token log before the event's tokens: readers merge by it, so that a repeated event
+ * is invisible and a gap is noticed.
+ */
+export type RequestEvent = TokensEvent | CompletedEvent | FailedEvent;
+
+export interface TokensEvent {
+  type: 'tokens';
+  /** Tokens in the log before these, ≥ 0. */
+  position: number;
+  tokenIds: number[];
+  /**
+   * The text that these tokens completed; may be empty while a character or a stop string is undecided. The texts of
+   * all events together are the result's text.
+   */
+  text: string;
+}
+
+export interface CompletedEvent {
+  type: 'completed';
+  result: GenerateResult;
+}
+
+export interface FailedEvent {
+  type: 'failed';
+  error: ErrorBody;
+}
+
+export const ErrorBodySchema: z.ZodType<ErrorBody, unknown> = z.object({
+  code: z.enum(ERROR_CODES as [ErrorCode, ...ErrorCode[]]),
+  message: z.string(),
+  param: z.string().exactOptional(),
+  retryAfterMs: z.number().min(0).exactOptional(),
+});
+
+export const TokensEvent: z.ZodType<TokensEvent, unknown> = z.object({
+  type: z.literal('tokens'),
+  position: z.int().min(0),
+  tokenIds: z.array(z.int().min(0)),
+  text: z.string(),
+});
+
+export const RequestEvent: z.ZodType<RequestEvent, unknown> = z.union([
+  TokensEvent,
+  z.object({ type: z.literal('completed'), result: GenerateResult }),
+  z.object({ type: z.literal('failed'), error: ErrorBodySchema }),
+]);
+
+export function isTerminal(event: RequestEvent): event is CompletedEvent | FailedEvent {
+  return event.type !== 'tokens';
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/** Why generation ended. A failure is an ErrorCode, never a finish reason. */
+export type FinishReason = 'stop' | 'length' | 'abort';
+
+export interface Usage {
+  promptTokens: number;
+  /** Tokens sampled, the end-of-sequence token included. */
+  completionTokens: number;
+}
+
+/** Milliseconds since the Unix epoch, by the clock named. */
+export interface Timings {
+  /** The job was added (Redis). */
+  queuedAt: number;
+  /** A worker claimed it (worker). */
+  claimedAt: number;
+  /** Its prefill began (worker). */
+  startedAt: number;
+  /** Its first token was sampled (worker). */
+  firstTokenAt: number;
+  /** Its last token was sampled (worker). */
+  finishedAt: number;
+}
+
+/** In what company the request ran: enough to see batching happen. */
+export interface RideRecord {
+  /** The worker that finished it. */
+  worker: string;
+  /** The batch in which it was prefilled, unique with `worker`. */
+  batchId: number;
+  /** Sequences in that batch, 1 … MAX_BATCH_SIZE. */
+  batchSize: number;
+}
+
+/** A job's return value: readable in Bull Board and by any BullMQ client. */
+export interface GenerateResult {
+  v: 1;
+  text: string;
+  /** Every token sampled, the end-of-sequence token that ended it included. */
+  tokenIds: number[];
+  finishReason: FinishReason;
+  usage: Usage;
+  /** The seed that was used, so that the answer can be had again. */
+  seed: number;
+  timings: Timings;
+  ride: RideRecord;
+}
+
+const count = z.int().min(0);
+const timestamp = z.number().min(0);
+
+export const GenerateResult: z.ZodType<GenerateResult, unknown> = z.object({
+  v: z.literal(1),
+  text: z.string(),
+  tokenIds: z.array(count),
+  finishReason: z.enum(['stop', 'length', 'abort']),
+  usage: z.object({ promptTokens: count, completionTokens: count }),
+  seed: count,
+  timings: z.object({
+    queuedAt: timestamp,
+    claimedAt: timestamp,
+    startedAt: timestamp,
+    firstTokenAt: timestamp,
+    finishedAt: timestamp,
+  }),
+  ride: z.object({ worker: z.string(), batchId: count, batchSize: z.int().min(1) }),
+});
