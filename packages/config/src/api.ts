@@ -1,0 +1,65 @@
+import { type ApiKey, apiKeys } from './api-key.ts';
+import type { Fault } from './config-error.ts';
+import { integer, text } from './kinds.ts';
+import { isLoopback } from './loopback.ts';
+import type { SettingsTable } from './setting.ts';
+
+/** Settings of the HTTP API alone. */
+export interface ApiOnlyConfig {
+  host: string;
+  port: number;
+  apiKeys: readonly ApiKey[];
+  maxPromptBytes: number;
+  requestTimeoutMs: number;
+  shutdownTimeoutMs: number;
+}
+
+export const apiSettings: SettingsTable<ApiOnlyConfig> = {
+  host: {
+    ...text(/^[A-Za-z0-9.:-]{1,253}$/, 'an IP address or host name to listen on'),
+    env: 'HOST',
+    default: '127.0.0.1',
+    doc: 'Address that the API listens on. Any but a loopback address needs `API_KEYS`.',
+  },
+  port: {
+    ...integer(0, 65_535),
+    env: 'PORT',
+    default: 3000,
+    doc: 'Port that the API listens on; 0 takes a free one.',
+  },
+  apiKeys: {
+    ...apiKeys(),
+    env: 'API_KEYS',
+    default: Object.freeze([]),
+    defaultText: 'none: no key is asked for, and only this machine can connect',
+    secret: true,
+    doc: 'Keys that may call the API: `key`, `tenant:key`, `tenant*weight:key`, or with `sha256:` and the hash in place of the key. Separated by commas.',
+  },
+  maxPromptBytes: {
+    ...integer(1024, 16_777_216),
+    env: 'MAX_PROMPT_BYTES',
+    default: 262_144,
+    unit: 'bytes',
+    doc: 'Largest prompt of a request, all its messages together, in UTF-8; beyond it the API answers 413 `payload_too_large`.',
+  },
+  requestTimeoutMs: {
+    ...integer(1000, 86_400_000),
+    env: 'REQUEST_TIMEOUT_MS',
+    default: 300_000,
+    unit: 'ms',
+    doc: 'Deadline of a request that somebody waits for and that names no `timeout_ms`, counted from its acceptance. A job has `MAX_QUEUE_WAIT_MS`.',
+  },
+  shutdownTimeoutMs: {
+    ...integer(0, 600_000),
+    env: 'SHUTDOWN_TIMEOUT_MS',
+    default: 10_000,
+    unit: 'ms',
+    doc: 'How long requests in flight may go on after SIGTERM; then their connections end with an error.',
+  },
+};
+
+/** An open door must have a lock. */
+export function checkApi(config: Pick<ApiOnlyConfig, 'host' | 'apiKeys'>): Fault[] {
+  if (isLoopback(config.host) || config.apiKeys.length > 0) return [];
+  return [{ name: 'HOST', value: config.host, problem: 'expected a loopback address, or API_KEYS to be set' }];
+}

@@ -1,0 +1,18 @@
+export type { ApiKey } from './api-key.ts';
+export { DEFAULT_TENANT } from './api-key.ts';
+export type { ApiConfig, BoardConfig, WorkerConfig } from './apps.ts';
+export { apiConfig, apiTable, boardConfig, boardTable, KNOWN_NAMES, workerConfig, workerTable } from './apps.ts';
+export type { Batching } from './batching.ts';
+export type { Fault } from './config-error.ts';
+export { ConfigError } from './config-error.ts';
+export type { ConfigSource, Environment } from './environment.ts';
+export { readEnvironment } from './environment.ts';
+export type { CrossCheck } from './load-config.ts';
+export { describeConfig, loadConfig } from './load-config.ts';
+export { isLoopback } from './loopback.ts';
+export { maskCredentials } from './mask.ts';
+export type { ExecutionProvider, ModelDtype } from './model.ts';
+export { defaultModelName } from './model-name.ts';
+export { renderConfigurationDocs } from './render-docs.ts';
+export type { AnySettingsTable, Kind, Setting, SettingsTable } from './setting.ts';
+export type { LogLevel } from './shared.ts';

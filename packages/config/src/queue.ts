@@ -1,0 +1,49 @@
+import { integer } from './kinds.ts';
+import type { SettingsTable } from './setting.ts';
+
+/** The rules of the queue. Set them alike for all processes of an installation. */
+export interface QueueConfig {
+  lockDurationMs: number;
+  stalledIntervalMs: number;
+  maxQueueSize: number;
+  maxQueueWaitMs: number;
+  resultTtlS: number;
+}
+
+export const queueSettings: SettingsTable<QueueConfig> = {
+  lockDurationMs: {
+    ...integer(500, 600_000),
+    env: 'LOCK_DURATION_MS',
+    default: 5000,
+    unit: 'ms',
+    doc: 'How long a worker holds a job without a sign of life. Shorter finds dead workers sooner, longer forgives pauses.',
+  },
+  stalledIntervalMs: {
+    ...integer(250, 600_000),
+    env: 'STALLED_INTERVAL_MS',
+    default: 2500,
+    unit: 'ms',
+    doc: 'How often jobs of dead workers are looked for; at most `LOCK_DURATION_MS`.',
+  },
+  maxQueueSize: {
+    ...integer(1, 10_000_000),
+    env: 'MAX_QUEUE_SIZE',
+    default: 10_000,
+    unit: 'jobs',
+    doc: 'Most waiting requests per model; beyond it the API answers 429 `queue_full`.',
+  },
+  maxQueueWaitMs: {
+    ...integer(1000, 86_400_000),
+    env: 'MAX_QUEUE_WAIT_MS',
+    default: 600_000,
+    unit: 'ms',
+    doc: 'Longest time that a request without a deadline of its own may wait and run, counted from its acceptance.',
+  },
+  resultTtlS: {
+    ...integer(10, 2_592_000),
+    env: 'RESULT_TTL_S',
+    default: 3600,
+    unit: 's',
+    doc: 'How long results and token logs are kept after the end of a request.',
+  },
+};

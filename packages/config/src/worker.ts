@@ -1,0 +1,31 @@
+import { integer, text } from './kinds.ts';
+import type { SettingsTable } from './setting.ts';
+
+/** Settings of the worker alone. */
+export interface WorkerOnlyConfig {
+  metricsHost: string;
+  metricsPort: number;
+  drainTimeoutMs: number;
+}
+
+export const workerSettings: SettingsTable<WorkerOnlyConfig> = {
+  metricsHost: {
+    ...text(/^[A-Za-z0-9.:-]{1,253}$/, 'an IP address or host name to listen on'),
+    env: 'METRICS_HOST',
+    default: '127.0.0.1',
+    doc: 'Address of the worker’s health and metrics port. They hold no prompts; `0.0.0.0` inside a container.',
+  },
+  metricsPort: {
+    ...integer(0, 65_535),
+    env: 'METRICS_PORT',
+    default: 9100,
+    doc: 'Port of `/metrics` and `/health/*` of the worker; 0 takes a free one.',
+  },
+  drainTimeoutMs: {
+    ...integer(0, 3_600_000),
+    env: 'DRAIN_TIMEOUT_MS',
+    default: 30_000,
+    unit: 'ms',
+    doc: 'How long running requests may go on after SIGTERM; then they are handed back to the queue for another worker.',
+  },
+};

@@ -1,0 +1,47 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+
+export type { Logger } from 'pino';
+
+export interface LoggerOptions {
+  /** The process: `api`, `worker`, `board`. */
+  name: string;
+  /** Least severe level that is written. */
+  level: string;
+  /** Where lines go; standard output by default. */
+  destination?: DestinationStream;
+  /** Coloured one-liners for people in place of JSON; by default when standard output is a terminal. */
+  pretty?: boolean;
+}
+
+/**
+ * Fields that may hold what users wrote, what the model answered, or a credential. None is logged on purpose; should
+ * one slip into a logged object, at the top or one level down, it is replaced.
+ */
+const PRIVATE_FIELDS = [
+  ...['prompt', 'messages', 'promptTokenIds', 'tokenIds', 'text', 'content', 'stop'],
+  ...['authorization', 'apiKey', 'password', 'secret', 'cookie', 'body', 'redisUrl'],
+] as const;
+
+export const REDACTED = '[redacted]';
+
+/** A structured logger: JSON lines for machines, coloured lines in a terminal, private fields replaced. */
+export function createLogger(options: LoggerOptions): Logger {
+  const settings = {
+    name: options.name,
+    level: options.level,
+    redact: {
+      paths: [...PRIVATE_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])],
+      censor: REDACTED,
+    },
+  };
+  const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
+  const pretty = options.pretty ?? (options.destination === undefined && process.stdout.isTTY === true);
+  return pino(settings, pretty ? prettily(destination) : destination);
+}
+
+/** Rewrites each line on its way; synchronous, so that the last words of a process are not lost. */
+function prettily(destination: DestinationStream): DestinationStream {
+  const format = prettyFactory({ colorize: process.stdout.hasColors?.() ?? false, ignore: 'pid,hostname' });
+  return { write: (line) => destination.write(format(line)) };
+}

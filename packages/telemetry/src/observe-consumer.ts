@@ -1,0 +1,34 @@
+import type { Consumer, ConsumerFact } from '@shoal/queue';
+import type { Logger } from './logger.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
+
+/** Turns the consumer's facts into metrics, and its errors into log lines. Returns the function that stops it. */
+export function observeConsumer(
+  consumer: Pick<Consumer, 'observe'>,
+  metrics: WorkerMetrics,
+  logger?: Pick<Logger, 'warn'>,
+): () => void {
+  return consumer.observe((fact) => {
+    recordFact(fact, metrics);
+    if (fact.type === 'error') logger?.warn(fact.message);
+  });
+}
+
+function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
+  switch (fact.type) {
+    case 'claimed':
+      // The two times come from two machines' clocks: a small negative difference is clock skew, not a figure.
+      metrics.requestQueueTime.observe(Math.max(0, fact.queueMs) / 1000);
+      if (fact.redelivered) metrics.redeliveries.inc();
+      return;
+    case 'finished':
+      metrics.jobs.inc({ outcome: fact.outcome });
+      return;
+    case 'emit':
+      metrics.emitDuration.observe(fact.durationMs / 1000);
+      return;
+    case 'error':
+      metrics.consumerErrors.inc();
+      return;
+  }
+}

@@ -1,0 +1,35 @@
+import type { EngineFact, GenerationEngine } from '@shoal/engine';
+import type { WorkerMetrics } from './worker-metrics.ts';
+
+/** Turns the engine's facts into metrics. Returns the function that stops it. */
+export function observeEngine(engine: Pick<GenerationEngine, 'observe' | 'stats'>, metrics: WorkerMetrics): () => void {
+  return engine.observe((fact) => {
+    recordFact(fact, metrics);
+    const { waiting, running, slots } = engine.stats();
+    metrics.sequencesNow.set({ state: 'waiting' }, waiting);
+    metrics.sequencesNow.set({ state: 'running' }, running);
+    metrics.slots.set(slots);
+  });
+}
+
+function recordFact(fact: EngineFact, metrics: WorkerMetrics): void {
+  switch (fact.type) {
+    case 'step':
+      metrics.stepDuration.observe({ phase: fact.phase }, fact.durationMs / 1000);
+      metrics.stepTokens.inc({ phase: fact.phase }, fact.tokens);
+      metrics.paddingTokens.inc({ phase: fact.phase }, fact.paddingTokens);
+      return;
+    case 'batch':
+      metrics.batchSize.observe({ trigger: fact.batch.trigger }, fact.batch.requestIds.length);
+      metrics.batchDuration.observe(fact.batch.durationMs / 1000);
+      return;
+    case 'first-token':
+      metrics.timeToFirstToken.observe(fact.afterMs / 1000);
+      return;
+    case 'sequence-finished':
+      metrics.sequences.inc({ outcome: fact.outcome });
+      metrics.promptTokens.inc(fact.promptTokens);
+      metrics.generationTokens.inc(fact.generatedTokens);
+      return;
+  }
+}
