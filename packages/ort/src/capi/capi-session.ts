@@ -1,0 +1,121 @@
+import type { MemoryLocation, OrtBinding, OrtSession, OrtTensor, RunOptions, ValueInfo } from '../backend.ts';
+import { ELEMENT_TYPES, type ElementType, elementCount } from '../element-type.ts';
+import { Lifetime } from '../lifetime.ts';
+import type { SessionOptions } from '../session-options.ts';
+import { CapiBinding } from './capi-binding.ts';
+import { CapiTensor } from './capi-tensor.ts';
+import { HOST, MemoryBlock } from './memory-block.ts';
+import { withSessionOptions } from './native-session-options.ts';
+import type { OrtApi, Pointer } from './ort-api.ts';
+import { valueInfos } from './value-infos.ts';
+
+/** An allocator of the session's provider and the memory info that describes it. */
+interface DeviceAllocator {
+  readonly allocator: Pointer;
+  readonly memoryInfo: Pointer;
+}
+
+export class CapiSession implements OrtSession {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly #api: OrtApi;
+  readonly #hostInfo: Pointer;
+  readonly #session: Pointer;
+  readonly #lifetime: Lifetime;
+  readonly #bindings = new Set<CapiBinding>();
+  readonly #allocators = new Map<string, DeviceAllocator>();
+
+  constructor(api: OrtApi, env: Pointer, hostInfo: Pointer, model: string | Uint8Array, options: SessionOptions) {
+    this.#api = api;
+    this.#hostInfo = hostInfo;
+    this.#session = withSessionOptions(api, options, (native) =>
+      api.make((out) =>
+        typeof model === 'string'
+          ? api.createSession(env, model, native, out)
+          : api.createSessionFromArray(env, model, model.byteLength, native, out),
+      ),
+    );
+    this.#lifetime = new Lifetime('a session', () => this.#release());
+    this.inputs = valueInfos(api, this.#session, 'input');
+    this.outputs = valueInfos(api, this.#session, 'output');
+  }
+
+  allocate<T extends ElementType>(type: T, shape: readonly number[], location: MemoryLocation = HOST): CapiTensor<T> {
+    this.#lifetime.assertAlive();
+    const api = this.#api;
+    const { allocator, memoryInfo } = this.#allocator(location);
+    const byteLength = elementCount(shape) * ELEMENT_TYPES[type].bytes;
+    const address = api.make((out) => api.allocatorAlloc(allocator, Math.max(byteLength, 1), out));
+    this.#lifetime.pin();
+    const release = (): void => {
+      api.check(api.allocatorFree(allocator, address));
+      this.#lifetime.unpin();
+    };
+    const block = new MemoryBlock({ address, byteLength, location, memoryInfo, release, pageable: false });
+    return new CapiTensor(api, block, type, shape, 0, true);
+  }
+
+  createBinding(): OrtBinding {
+    this.#lifetime.assertAlive();
+    const binding = new CapiBinding({
+      api: this.#api,
+      session: this.#session,
+      sessionLifetime: this.#lifetime,
+      hostInfo: this.#hostInfo,
+      inputs: this.inputs,
+      outputs: this.outputs,
+      onDispose: () => this.#bindings.delete(binding),
+    });
+    this.#bindings.add(binding);
+    return binding;
+  }
+
+  async run(
+    feeds: Readonly<Record<string, OrtTensor>>,
+    outputs: readonly string[] = this.outputs.map(({ name }) => name),
+    options: RunOptions = {},
+  ): Promise<Record<string, OrtTensor>> {
+    const binding = this.createBinding();
+    try {
+      for (const [name, tensor] of Object.entries(feeds)) binding.bindInput(name, tensor);
+      for (const name of outputs) binding.bindOutput(name);
+      await binding.run(options);
+      return Object.fromEntries(outputs.map((name) => [name, binding.output(name)]));
+    } finally {
+      binding.dispose();
+    }
+  }
+
+  dispose(): void {
+    for (const binding of this.#bindings) binding.dispose();
+    this.#lifetime.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #allocator(location: MemoryLocation): DeviceAllocator {
+    const key = `${location.name}:${location.deviceId}`;
+    const known = this.#allocators.get(key);
+    if (known !== undefined) return known;
+    const api = this.#api;
+    const memoryInfo = api.make((out) => api.createMemoryInfo(location.name, 0, location.deviceId, 0, out));
+    try {
+      const made = { memoryInfo, allocator: api.make((out) => api.createAllocator(this.#session, memoryInfo, out)) };
+      this.#allocators.set(key, made);
+      return made;
+    } catch (error) {
+      api.releaseMemoryInfo(memoryInfo);
+      throw error;
+    }
+  }
+
+  #release(): void {
+    for (const { allocator, memoryInfo } of this.#allocators.values()) {
+      this.#api.releaseAllocator(allocator);
+      this.#api.releaseMemoryInfo(memoryInfo);
+    }
+    this.#api.releaseSession(this.#session);
+  }
+}

@@ -1,0 +1,62 @@
+import koffi from 'koffi';
+import type { MemoryLocation } from '../backend.ts';
+import { Lifetime } from '../lifetime.ts';
+import { OrtError } from '../ort-error.ts';
+import { dropPages } from './host-memory.ts';
+import type { Pointer } from './ort-api.ts';
+
+export interface MemoryBlockOptions {
+  address: Pointer;
+  byteLength: number;
+  location: MemoryLocation;
+  /** `OrtMemoryInfo` of the location; not owned. */
+  memoryInfo: Pointer;
+  release: () => void;
+  /** True when whole pages of it may be given back to the system. */
+  pageable: boolean;
+}
+
+/** Memory that tensors lie in, wherever it came from. One array buffer shows all of it. */
+export class MemoryBlock {
+  readonly address: Pointer;
+  readonly byteLength: number;
+  readonly location: MemoryLocation;
+  readonly memoryInfo: Pointer;
+  readonly lifetime: Lifetime;
+  readonly #pageable: boolean;
+  #buffer: ArrayBuffer | undefined;
+
+  constructor(options: MemoryBlockOptions) {
+    this.address = options.address;
+    this.byteLength = options.byteLength;
+    this.location = options.location;
+    this.memoryInfo = options.memoryInfo;
+    this.#pageable = options.pageable;
+    this.lifetime = new Lifetime('a tensor', () => {
+      this.#buffer = undefined;
+      options.release();
+    });
+  }
+
+  /** @throws OrtError `disposed`, `not_on_host` */
+  get buffer(): ArrayBuffer {
+    this.lifetime.assertAlive();
+    if (!isHost(this.location)) {
+      throw new OrtError('not_on_host', `the tensor lies in ${this.location.name} memory: run a copy to read it`);
+    }
+    this.#buffer ??= koffi.view(this.address, this.byteLength);
+    return this.#buffer;
+  }
+
+  dropPages(byteOffset: number, byteLength: number): number {
+    this.lifetime.assertAlive();
+    return this.#pageable ? dropPages(this.address + BigInt(byteOffset), byteLength) : 0;
+  }
+}
+
+export const HOST: MemoryLocation = { name: 'Cpu', deviceId: 0 };
+
+/** Pinned memory is host memory that a device may read. */
+function isHost(location: MemoryLocation): boolean {
+  return location.name === HOST.name || location.name.endsWith('Pinned');
+}
