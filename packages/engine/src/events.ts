@@ -1,0 +1,55 @@
+import type { BatchRecord } from '@shoal/protocol';
+
+/** Everything the engine tells of itself. Metrics and traces are attached outside. */
+export type EngineFact = StepFact | BatchFact | StartedFact | FirstTokenFact | PreemptedFact | SequenceFact;
+
+/** One run of the model was done. */
+export interface StepFact {
+  type: 'step';
+  phase: 'prefill' | 'decode';
+  /** Sequences in it. */
+  batchSize: number;
+  /** Tokens computed for them, and how many more were computed as padding. */
+  tokens: number;
+  paddingTokens: number;
+  durationMs: number;
+}
+
+/** A batch ended (static batching). */
+export interface BatchFact {
+  type: 'batch';
+  batch: BatchRecord;
+}
+
+/** A sequence left the engine's own waiting line for the first time. */
+export interface StartedFact {
+  type: 'started';
+  requestId: string;
+  /** From the engine's acceptance of the request. */
+  waitedMs: number;
+}
+
+/** A sequence lost its place to make room in the KV cache; it will replay its tokens. */
+export interface PreemptedFact {
+  type: 'preempted';
+  requestId: string;
+  /** Tokens of prompt and answer that it had. */
+  tokens: number;
+}
+
+/** A sequence got its first token. */
+export interface FirstTokenFact {
+  type: 'first-token';
+  requestId: string;
+  /** From the engine's acceptance of the request. */
+  afterMs: number;
+}
+
+/** A sequence left the engine. */
+export interface SequenceFact {
+  type: 'sequence-finished';
+  requestId: string;
+  outcome: 'stop' | 'length' | 'abort' | 'error';
+  promptTokens: number;
+  generatedTokens: number;
+}

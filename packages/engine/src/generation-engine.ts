@@ -1,0 +1,78 @@
+import type { ChatMessage, FinishReason, SamplingParams, TokensEvent, Usage } from '@shoal/protocol';
+import type { EngineFact } from './events.ts';
+
+/** One request as the engine takes it. Exactly one of `prompt`, `messages` and `promptTokenIds` is present. */
+export interface EngineRequest {
+  /** Unique among the requests in flight. */
+  id: string;
+  prompt?: string | undefined;
+  messages?: ChatMessage[] | undefined;
+  promptTokenIds?: number[] | undefined;
+  params: SamplingParams;
+  /** Prefixes are reused only among requests of one tenant. */
+  tenant?: string | undefined;
+  /**
+   * Continues an answer that was begun elsewhere, with the same prompt, parameters and `seed`: the tokens it had. The
+   * prompt is prefilled and they are replayed, so that the rest is what it would have been; events start at position
+   * `tokenIds.length`, with the text that those tokens had not settled yet.
+   */
+  resumeFrom?: { tokenIds: number[] } | undefined;
+}
+
+/** What `generate` yields: `tokens` events at consecutive positions, then exactly one `finished`. */
+export type EngineEvent = TokensEvent | FinishedEvent;
+
+export interface FinishedEvent {
+  type: 'finished';
+  text: string;
+  /** Every token sampled, the end-of-sequence token that ended it included. */
+  tokenIds: number[];
+  finishReason: FinishReason;
+  usage: Usage;
+  seed: number;
+  /** Unix times in milliseconds: prefill began, first token sampled, last token sampled. */
+  startedAt: number;
+  firstTokenAt: number;
+  finishedAt: number;
+  /** The batch in which the sequence was prefilled, and how many rode in it. */
+  batchId: number;
+  batchSize: number;
+}
+
+/** What a loaded model is and can take. */
+export interface EngineModel {
+  /** Most tokens of prompt and answer together. */
+  maxModelLen: number;
+  vocabSize: number;
+  /** True when the model has a chat template. */
+  chat: boolean;
+  /** Content hash of the model's files, 12 hex digits. */
+  revision: string;
+  dtype: string;
+  executionProvider: string;
+}
+
+export interface EngineStats {
+  waiting: number;
+  running: number;
+  slots: number;
+  /** Steps since start; a counter that stands still while `running > 0` means a hung device. */
+  steps: number;
+}
+
+/**
+ * The engine as its users see it, the same in this thread (`Engine`) and behind a worker thread (`EngineThread`).
+ *
+ * `generate` rejects with a `ShoalError` when the request itself is at fault (`invalid_request_error`,
+ * `context_length_exceeded`) or the runtime failed for it (`inference_error`). Aborting the signal frees the slot at
+ * the next step and ends the iteration with a `finished` event whose reason is `abort`.
+ */
+export interface GenerationEngine {
+  readonly model: EngineModel;
+  generate(request: EngineRequest, signal?: AbortSignal): AsyncIterable<EngineEvent>;
+  stats(): EngineStats;
+  /** Calls `listener` for every fact; returns the function that stops it. */
+  observe(listener: (fact: EngineFact) => void): () => void;
+  /** Aborts what runs, then frees the model. Idempotent. */
+  close(): Promise<void>;
+}

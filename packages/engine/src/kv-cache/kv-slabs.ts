@@ -1,0 +1,96 @@
+import type { ElementType, OrtBinding, OrtTensor } from '@shoal/ort';
+import type { GraphSignature } from '../model-runner/graph-signature.ts';
+
+export interface KvSlabsOptions {
+  signature: GraphSignature;
+  slots: number;
+  /** Positions allocated per row. */
+  length: number;
+  allocate: (type: ElementType, shape: readonly number[]) => OrtTensor;
+}
+
+interface NamedSlab {
+  past: string;
+  present: string;
+  tensor: OrtTensor;
+}
+
+/**
+ * The KV cache's memory: for each layer the keys and the values of every slot, `[slots, kvHeads, length, headSize]`
+ * in one piece. The model updates it in place, through views of consecutive rows bound as its past and its present.
+ */
+export class KvSlabs {
+  readonly length: number;
+  readonly #slots: number;
+  readonly #kvHeads: number;
+  readonly #headSize: number;
+  readonly #slabs: readonly NamedSlab[];
+
+  constructor({ signature, slots, length, allocate }: KvSlabsOptions) {
+    this.length = length;
+    this.#slots = slots;
+    this.#kvHeads = signature.kvHeads;
+    this.#headSize = signature.headSize;
+    const shape = [slots, signature.kvHeads, length, signature.headSize];
+    this.#slabs = signature.layers.flatMap((layer) => [
+      { past: layer.pastKey, present: layer.presentKey, tensor: allocate(signature.cacheType, shape) },
+      { past: layer.pastValue, present: layer.presentValue, tensor: allocate(signature.cacheType, shape) },
+    ]);
+  }
+
+  /** Binds rows `first` … `first + rows − 1`; returns the function that frees the views when the binding is gone. */
+  bind(binding: OrtBinding, first: number, rows: number): () => void {
+    const row = this.#kvHeads * this.length * this.#headSize;
+    const views = this.#slabs.map(({ past, present, tensor }) => {
+      const view = tensor.view(first * row, [rows, this.#kvHeads, this.length, this.#headSize]);
+      binding.bindInput(past, view);
+      binding.bindOutput(present, view);
+      return view;
+    });
+    return () => {
+      for (const view of views) view.dispose();
+    };
+  }
+
+  /** Copies positions 0 … `positions − 1` of row `from` over those of row `to`. */
+  copyRow(from: number, to: number, positions: number): void {
+    for (const { tensor } of this.#slabs) {
+      const { data } = tensor;
+      for (let head = 0; head < this.#kvHeads; head++) {
+        const source = this.#offset(from, head, 0);
+        data.copyWithin(this.#offset(to, head, 0), source, source + positions * this.#headSize);
+      }
+    }
+  }
+
+  /** Copies all rows into slabs of longer rows. */
+  copyInto(target: KvSlabs): void {
+    for (const [index, { tensor }] of this.#slabs.entries()) {
+      const grown = target.#slabs[index]?.tensor.data;
+      for (let block = 0; block < this.#slots * this.#kvHeads; block++) {
+        const size = this.length * this.#headSize;
+        for (let i = 0; i < size; i++) {
+          const value = tensor.data[block * size + i];
+          if (grown !== undefined && value !== undefined) grown[block * target.length * target.#headSize + i] = value;
+        }
+      }
+    }
+  }
+
+  /** Gives the memory of positions `from` … of a row back to the system, where that is possible. */
+  giveBack(row: number, from: number): void {
+    for (const { tensor } of this.#slabs) {
+      for (let head = 0; head < this.#kvHeads; head++) {
+        tensor.adviseFree(this.#offset(row, head, from), (this.length - from) * this.#headSize);
+      }
+    }
+  }
+
+  dispose(): void {
+    for (const { tensor } of this.#slabs) tensor.dispose();
+  }
+
+  #offset(row: number, head: number, position: number): number {
+    return ((row * this.#kvHeads + head) * this.length + position) * this.#headSize;
+  }
+}

@@ -1,0 +1,42 @@
+/** The result of one run. Valid until the next call of the runner that made it. */
+export interface StepOutput {
+  /** Rows computed. */
+  readonly rows: number;
+  /** Logits `[vocabSize]` of the last position of row `row`: a view, not a copy. */
+  logits(row: number): Float32Array;
+}
+
+/**
+ * The one seam to the hardware. A runner owns the model's session and the KV cache: `slots` rows of `maxLength`
+ * positions. Which sequence owns which row is not its business.
+ *
+ * Every method may reject with whatever the runtime throws; the cache rows it was writing are then undefined.
+ */
+export interface ModelRunner {
+  readonly slots: number;
+  readonly maxLength: number;
+  readonly vocabSize: number;
+
+  /**
+   * Computes whole prompts (or the first chunks of prompts) into rows `firstSlot`, `firstSlot + 1`, …, overwriting
+   * them. `prompts[i]` has 1 … maxLength token ids; shorter ones are padded on the right.
+   */
+  prefill(firstSlot: number, prompts: readonly (readonly number[])[]): Promise<StepOutput>;
+
+  /**
+   * Computes `tokenIds` (at least two: a pass over one token takes another kernel, so its result would not be
+   * bit-equal) behind the `past` > 0 positions that row `slot` holds.
+   */
+  extend(slot: number, past: number, tokenIds: readonly number[]): Promise<StepOutput>;
+
+  /** Feeds one token to each of the rows 0 … tokenIds.length − 1, which hold `pasts[i]` positions. */
+  decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput>;
+
+  /** Copies the first `length` positions of row `from` over those of row `to`. */
+  copySlot(from: number, to: number, length: number): void;
+
+  /** Nothing owns row `slot` any more: its memory may be given back. */
+  freeSlot(slot: number): void;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,60 @@
+import { ShoalError } from '@shoal/protocol';
+import type { EngineModel, EngineRequest } from './generation-engine.ts';
+import type { Tokenizer } from './tokenizer/tokenizer.ts';
+
+/**
+ * The token ids of a request's prompt, checked against the model.
+ *
+ * @throws ShoalError `invalid_request_error` or `context_length_exceeded`
+ */
+export function tokenisePrompt(request: EngineRequest, model: EngineModel, tokenizer: Tokenizer): readonly number[] {
+  const { prompt, messages, promptTokenIds } = request;
+  const given = [prompt, messages, promptTokenIds].filter((field) => field !== undefined);
+  if (given.length !== 1) throw invalid('give exactly one of prompt, messages and promptTokenIds', undefined);
+  if (promptTokenIds !== undefined) return checked(promptTokenIds, 'promptTokenIds', model);
+  const chat = messages !== undefined;
+  const text = chat ? tokenizer.render(messages) : (prompt ?? '');
+  const param = chat ? 'messages' : 'prompt';
+  if (text.length > tokenizer.longestText(model.maxModelLen)) {
+    throw tooLong(`more than ${model.maxModelLen}`, model, param);
+  }
+  return checked(tokenizer.encode(text, !chat), param, model);
+}
+
+/**
+ * The tokens that a request resumes from; none for a fresh one.
+ *
+ * @throws ShoalError `invalid_request_error`
+ */
+export function checkResume(request: EngineRequest, model: EngineModel): readonly number[] {
+  const tokenIds = request.resumeFrom?.tokenIds ?? [];
+  if (tokenIds.length > 0 && request.params.temperature > 0 && request.params.seed === undefined) {
+    throw invalid('an answer can be resumed only with the seed it was begun with', 'seed');
+  }
+  checkVocabulary(tokenIds, 'resumeFrom', model);
+  return tokenIds;
+}
+
+function checked(tokenIds: readonly number[], param: string, model: EngineModel): readonly number[] {
+  if (tokenIds.length === 0) throw invalid('the prompt is empty: give at least one token', param);
+  if (tokenIds.length >= model.maxModelLen) throw tooLong(String(tokenIds.length), model, param);
+  checkVocabulary(tokenIds, param, model);
+  return tokenIds;
+}
+
+function checkVocabulary(tokenIds: readonly number[], param: string, model: EngineModel): void {
+  const unknown = tokenIds.find((id) => !Number.isInteger(id) || id < 0 || id >= model.vocabSize);
+  if (unknown === undefined) return;
+  throw invalid(`token id ${unknown} is not in the vocabulary: use 0 … ${model.vocabSize - 1}`, param);
+}
+
+function tooLong(tokens: string, model: EngineModel, param: string): ShoalError {
+  const message =
+    `the prompt has ${tokens} tokens, and the context of ${model.maxModelLen} tokens must also hold the answer: ` +
+    'shorten the prompt';
+  return new ShoalError('context_length_exceeded', message, { param });
+}
+
+function invalid(message: string, param: string | undefined): ShoalError {
+  return new ShoalError('invalid_request_error', message, param === undefined ? {} : { param });
+}

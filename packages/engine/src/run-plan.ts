@@ -1,0 +1,19 @@
+import type { ModelRunner, StepOutput } from './model-runner/model-runner.ts';
+import type { Scheduler, StepPlan } from './scheduler.ts';
+
+/** Carries a plan out: brings the cache rows into the order that the scheduler decided, then runs the model. */
+export function runPlan(plan: StepPlan, scheduler: Scheduler, runner: ModelRunner): Promise<StepOutput> {
+  for (const { from, to, length } of scheduler.takeMoves()) runner.copySlot(from, to, length);
+  for (const slot of scheduler.takeFreed()) runner.freeSlot(slot);
+  if (plan.phase === 'decode') {
+    return runner.decode(
+      plan.rows.map((sequence) => sequence.nextInput),
+      plan.rows.map((sequence) => sequence.computed),
+    );
+  }
+  const [first] = plan.rows;
+  if (first?.sequence.slot === undefined) throw new Error('a prefill needs rows that own slots');
+  const chunks = plan.rows.map(({ sequence, from, to }) => sequence.promptTokenIds.slice(from, to));
+  if (first.from === 0) return runner.prefill(first.sequence.slot, chunks);
+  return runner.extend(first.sequence.slot, first.from, chunks[0] ?? []);
+}

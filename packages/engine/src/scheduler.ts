@@ -1,0 +1,85 @@
+import type { BatchTrigger } from '@shoal/protocol';
+import type { SlotMove } from './kv-cache/slot-table.ts';
+import type { Sequence } from './sequence.ts';
+
+/** One run of the model: which sequences, in slot order, and what of each. */
+export type StepPlan = PrefillPlan | DecodePlan;
+
+/** Prompt tokens are computed. Rows own consecutive slots. */
+export interface PrefillPlan {
+  phase: 'prefill';
+  rows: readonly PrefillRow[];
+  /** The sequences whose prefill begins here form a batch of this number, which began for this reason. */
+  batchId: number;
+  trigger: BatchTrigger;
+}
+
+/** Tokens `from` … `to − 1` of a prompt. Only a plan with a single row may start at `from > 0`. */
+export interface PrefillRow {
+  sequence: Sequence;
+  from: number;
+  to: number;
+}
+
+/** One token for each sequence; they own slots 0 … rows − 1. */
+export interface DecodePlan {
+  phase: 'decode';
+  rows: readonly Sequence[];
+}
+
+export type Decision =
+  | {
+      type: 'run';
+      plan: StepPlan;
+      /** Sent back to waiting to make room for it. */
+      preempted: readonly Sequence[];
+    }
+  /** Nothing to run before `until` (Unix milliseconds), unless something arrives. */
+  | { type: 'wait'; until: number }
+  | { type: 'idle' };
+
+/**
+ * Chooses what runs next. Pure bookkeeping: no tensors, no clock of its own, no I/O. Every method is synchronous.
+ */
+export interface Scheduler {
+  readonly waiting: number;
+  readonly running: number;
+  add(sequence: Sequence): void;
+  /** Takes a sequence out, whatever its state: it ended, failed or was aborted. */
+  remove(sequence: Sequence): void;
+  /** `now` is Unix milliseconds. */
+  schedule(now: number): Decision;
+  /**
+   * The plan was run: every row's `computed` says so already, and no sequence has left yet.
+   *
+   * @param durationMs what it took, for those who size the next
+   */
+  ran(plan: StepPlan, durationMs: number): void;
+  /** Copies of cache rows that must happen before the next run; the list is handed over once. */
+  takeMoves(): SlotMove[];
+  /** Rows that lost their owner since the last call and have no new one, after the moves were made. */
+  takeFreed(): number[];
+  /** From now on nothing waits for company. */
+  close(): void;
+}
+
+/** The sequences of a plan, in slot order. */
+export function planSequences(plan: StepPlan): readonly Sequence[] {
+  return plan.phase === 'decode' ? plan.rows : plan.rows.map((row) => row.sequence);
+}
+
+/** Tokens that a plan computes, and the same with padding. */
+export function planTokens(plan: StepPlan): { real: number; padded: number } {
+  if (plan.phase === 'decode') return { real: plan.rows.length, padded: plan.rows.length };
+  const lengths = plan.rows.map((row) => row.to - row.from);
+  return { real: lengths.reduce((sum, length) => sum + length, 0), padded: Math.max(...lengths) * lengths.length };
+}
+
+export interface SchedulerLimits {
+  /** Sequences that run together, which is also the number of slots. */
+  maxBatchSize: number;
+  /** Milliseconds that the oldest waiting sequence may wait for company. */
+  maxQueueDelayMs: number;
+  /** Tokens, padding included, that one prefill may compute; a longer prompt is prefilled alone. */
+  maxBatchTokens: number;
+}

@@ -1,0 +1,109 @@
+import type { ModelRunner, StepOutput } from '../model-runner/model-runner.ts';
+
+export interface ScriptedRunnerOptions {
+  slots: number;
+  maxLength: number;
+  vocabSize: number;
+  /** The token that follows a history: what a greedy reader of the logits will see. */
+  next: (history: readonly number[]) => number;
+}
+
+/**
+ * A ModelRunner without a model. It remembers the tokens that each row of the cache stands for, so that a wrong slot,
+ * a missed copy or a position out of place shows as a wrong answer or throws.
+ */
+export class ScriptedRunner implements ModelRunner {
+  readonly slots: number;
+  readonly maxLength: number;
+  readonly vocabSize: number;
+  /** Every run, in order. */
+  readonly runs: { phase: 'prefill' | 'extend' | 'decode'; rows: number; tokens: number }[] = [];
+  /** Called before each run; what it throws is the run's failure. */
+  beforeRun: (() => void | Promise<void>) | undefined;
+  /** Lets a run take time: told of what was computed, once it was. */
+  duration: ((phase: 'prefill' | 'extend' | 'decode', tokens: number) => void) | undefined;
+  /** Turns the logits of a row into others: for broken rows. */
+  spoil: ((history: readonly number[], logits: Float32Array) => void) | undefined;
+  closed = false;
+  readonly #next: ScriptedRunnerOptions['next'];
+  readonly #histories: number[][];
+
+  constructor(options: ScriptedRunnerOptions) {
+    this.slots = options.slots;
+    this.maxLength = options.maxLength;
+    this.vocabSize = options.vocabSize;
+    this.#next = options.next;
+    this.#histories = Array.from({ length: options.slots }, () => []);
+  }
+
+  async prefill(firstSlot: number, prompts: readonly (readonly number[])[]): Promise<StepOutput> {
+    await this.#begin('prefill', prompts.length, prompts.flat().length);
+    for (const [row, prompt] of prompts.entries()) this.#write(firstSlot + row, 0, prompt);
+    return this.#output(firstSlot, prompts.length);
+  }
+
+  async extend(slot: number, past: number, tokenIds: readonly number[]): Promise<StepOutput> {
+    if (tokenIds.length < 2) throw new Error('a chunk needs at least two tokens');
+    await this.#begin('extend', 1, tokenIds.length);
+    this.#write(slot, past, tokenIds);
+    return this.#output(slot, 1);
+  }
+
+  async decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput> {
+    await this.#begin('decode', tokenIds.length, tokenIds.length);
+    for (const [slot, token] of tokenIds.entries()) this.#write(slot, pasts[slot] ?? 0, [token]);
+    return this.#output(0, tokenIds.length);
+  }
+
+  copySlot(from: number, to: number, length: number): void {
+    this.#histories[to] = this.#row(from).slice(0, length);
+  }
+
+  freeSlot(slot: number): void {
+    this.#histories[slot] = [];
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  async #begin(phase: 'prefill' | 'extend' | 'decode', rows: number, tokens: number): Promise<void> {
+    if (this.closed) throw new Error('the runner is closed');
+    await this.beforeRun?.();
+    this.runs.push({ phase, rows, tokens });
+    this.duration?.(phase, tokens);
+  }
+
+  #row(slot: number): number[] {
+    const history = this.#histories[slot];
+    if (history === undefined) throw new Error(`there is no slot ${slot}`);
+    return history;
+  }
+
+  #write(slot: number, past: number, tokenIds: readonly number[]): void {
+    const history = this.#row(slot);
+    if (tokenIds.length === 0) throw new Error(`nothing to compute for slot ${slot}`);
+    if (past > history.length) throw new Error(`slot ${slot} holds ${history.length} positions, not ${past}`);
+    if (past + tokenIds.length > this.maxLength) throw new Error(`slot ${slot} has no room`);
+    history.length = past;
+    history.push(...tokenIds);
+  }
+
+  #output(firstSlot: number, rows: number): StepOutput {
+    const logits = Array.from({ length: rows }, (_, row) => {
+      const history = this.#row(firstSlot + row);
+      const values = new Float32Array(this.vocabSize);
+      values[this.#next(history)] = 10;
+      this.spoil?.(history, values);
+      return values;
+    });
+    return {
+      rows,
+      logits: (row) => {
+        const values = logits[row];
+        if (values === undefined) throw new Error(`there is no row ${row}`);
+        return values;
+      },
+    };
+  }
+}

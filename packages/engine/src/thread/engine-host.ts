@@ -1,0 +1,72 @@
+import type { ShoalError } from '@shoal/protocol';
+import type { Engine } from '../engine.ts';
+import { asShoalError } from '../engine.ts';
+import type { EventSink } from '../event-stream.ts';
+import type { FinishedEvent } from '../generation-engine.ts';
+import type { ThreadCommand, ThreadReport, TicketEvent } from './messages.ts';
+import type { SharedStats } from './shared-stats.ts';
+
+/** The engine thread's inside: carries out commands, and reports once per step with all that the step brought. */
+export class EngineHost {
+  readonly #engine: Engine;
+  readonly #stats: SharedStats;
+  readonly #post: (report: ThreadReport) => void;
+  readonly #aborts = new Map<number, () => void>();
+  #outbox: Extract<ThreadReport, { type: 'step' }> | undefined;
+
+  constructor(engine: Engine, stats: SharedStats, post: (report: ThreadReport) => void) {
+    this.#engine = engine;
+    this.#stats = stats;
+    this.#post = post;
+    engine.observe((fact) => this.#pending().facts.push(fact));
+  }
+
+  async handle(command: ThreadCommand): Promise<void> {
+    if (command.type === 'generate') this.#generate(command.ticket, command.request);
+    else if (command.type === 'abort') this.#aborts.get(command.ticket)?.();
+    else {
+      await this.#engine.close();
+      this.#flush();
+      this.#post({ type: 'closed' });
+    }
+  }
+
+  #generate(ticket: number, request: Extract<ThreadCommand, { type: 'generate' }>['request']): void {
+    const sink: EventSink = {
+      tokens: (position, tokenIds, text) =>
+        this.#report({ type: 'tokens', ticket, position, tokenIds: [...tokenIds], text }),
+      finish: (event: FinishedEvent) => this.#end({ type: 'finished', ticket, event }),
+      fail: (error: ShoalError) => this.#end({ type: 'failed', ticket, error: error.toBody() }),
+    };
+    try {
+      this.#aborts.set(ticket, this.#engine.submit(request, sink));
+    } catch (cause) {
+      sink.fail(asShoalError(cause));
+    }
+    this.#stats.write(this.#engine.stats());
+  }
+
+  #end(event: TicketEvent): void {
+    this.#aborts.delete(event.ticket);
+    this.#report(event);
+  }
+
+  #report(event: TicketEvent): void {
+    this.#pending().events.push(event);
+  }
+
+  /** What a step brings arrives in one piece of synchronous code, so the report goes out right after it. */
+  #pending(): Extract<ThreadReport, { type: 'step' }> {
+    if (this.#outbox === undefined) {
+      this.#outbox = { type: 'step', events: [], facts: [] };
+      queueMicrotask(() => this.#flush());
+    }
+    return this.#outbox;
+  }
+
+  #flush(): void {
+    this.#stats.write(this.#engine.stats());
+    if (this.#outbox !== undefined) this.#post(this.#outbox);
+    this.#outbox = undefined;
+  }
+}

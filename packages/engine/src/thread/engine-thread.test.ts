@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// Threads run compiled code only, so this test takes the built package.
+import { Engine, EngineThread } from '../../dist/index.js';
+import type { EngineFact } from '../events.ts';
+import { MINNOW } from '../testing/minnow.ts';
+import { GREEDY, readAnswer } from '../testing/scripted-engine.ts';
+
+const OPTIONS = { modelDirectory: MINNOW, intraOpThreads: 1, maxQueueDelayMs: 0 };
+
+describe('EngineThread', () => {
+  let thread: EngineThread;
+
+  beforeAll(async () => {
+    thread = await EngineThread.start(OPTIONS);
+  });
+  afterAll(() => thread.close());
+
+  it('answers as the engine in this thread does, and tells the same facts', async () => {
+    const engine = await Engine.load(OPTIONS);
+    expect(thread.model).toEqual(engine.model);
+    const facts: EngineFact[] = [];
+    const stop = thread.observe((fact) => facts.push(fact));
+    const request = { id: 'a', prompt: 'What is 3 plus 4?', params: { ...GREEDY, maxTokens: 20 } };
+    const [here, there] = [await readAnswer(engine.generate(request)), await readAnswer(thread.generate(request))];
+    stop();
+    await engine.close();
+    expect(there).toMatchObject({ text: here.text, tokenIds: here.tokenIds, usage: here.usage });
+    expect(facts.filter((fact) => fact.type === 'step')).toHaveLength(here.tokenIds.length);
+    expect(facts).toContainEqual(expect.objectContaining({ type: 'sequence-finished', requestId: 'a' }));
+  });
+
+  it('counts steps in memory that this thread sees', async () => {
+    const before = Atomics.load(thread.stepCounter, 0);
+    await readAnswer(thread.generate({ id: 'b', prompt: 'x', params: { ...GREEDY, maxTokens: 5 } }));
+    expect(Atomics.load(thread.stepCounter, 0)).toBeGreaterThan(before);
+    expect(thread.stats()).toEqual({ waiting: 0, running: 0, slots: 16, steps: Atomics.load(thread.stepCounter, 0) });
+  });
+
+  it('carries errors across as themselves', async () => {
+    const answer = readAnswer(thread.generate({ id: 'c', promptTokenIds: new Array(600).fill(1), params: GREEDY }));
+    await expect(answer).rejects.toMatchObject({
+      name: 'ShoalError',
+      code: 'context_length_exceeded',
+      param: 'promptTokenIds',
+    });
+  });
+
+  it('carries an abort across', async () => {
+    const patient = await EngineThread.start({ ...OPTIONS, maxQueueDelayMs: 3_600_000 });
+    const controller = new AbortController();
+    const answer = readAnswer(patient.generate({ id: 'd', prompt: 'x', params: GREEDY }, controller.signal));
+    controller.abort();
+    expect(await answer).toMatchObject({ finishReason: 'abort', tokenIds: [] });
+    expect(patient.stats()).toMatchObject({ waiting: 0, running: 0 });
+    await patient.close();
+  });
+
+  it('rejects at the start as Engine.load does', async () => {
+    const start = EngineThread.start({ modelDirectory: '/nowhere' });
+    await expect(start).rejects.toMatchObject({ code: 'model_not_found', message: /nowhere/ });
+  });
+});
+
+describe('the death of the thread', () => {
+  /** A thread that says it is ready, and dies at the first command. */
+  const entry = new URL(
+    `data:text/javascript,${encodeURIComponent(`
+      import { parentPort } from 'node:worker_threads';
+      parentPort.on('message', () => process.exit(9));
+      parentPort.postMessage({ type: 'ready', model: {} });
+    `)}`,
+  );
+
+  it('rejects everything in flight and all that comes, and tells its owner once', async () => {
+    const exits: string[] = [];
+    const thread = await EngineThread.start(OPTIONS, { entry, onExit: (error) => exits.push(error.code) });
+    const request = { id: 'a', prompt: 'x', params: GREEDY };
+    const answers = [readAnswer(thread.generate(request)), readAnswer(thread.generate({ ...request, id: 'b' }))];
+    for (const answer of await Promise.allSettled(answers)) {
+      expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'inference_error', message: /exit code 9/ } });
+    }
+    await expect(readAnswer(thread.generate(request))).rejects.toMatchObject({ code: 'inference_error' });
+    expect(exits).toEqual(['inference_error']);
+    await thread.close();
+  });
+});

@@ -1,0 +1,29 @@
+import type { ErrorBody } from '@shoal/protocol';
+import type { EngineOptions } from '../engine-options.ts';
+import type { EngineFact } from '../events.ts';
+import type { EngineModel, EngineRequest, FinishedEvent } from '../generation-engine.ts';
+
+/** What the engine thread is started with. */
+export interface ThreadData {
+  options: EngineOptions;
+  /** {@link SharedStats} memory. */
+  stats: SharedArrayBuffer;
+}
+
+/** To the thread. `ticket` numbers the calls of `generate`. */
+export type ThreadCommand =
+  | { type: 'generate'; ticket: number; request: EngineRequest }
+  | { type: 'abort'; ticket: number }
+  | { type: 'close' };
+
+/** From the thread. `step` carries everything that happened since the last one. */
+export type ThreadReport =
+  | { type: 'ready'; model: EngineModel }
+  | { type: 'refused'; error: ErrorBody }
+  | { type: 'step'; events: TicketEvent[]; facts: EngineFact[] }
+  | { type: 'closed' };
+
+export type TicketEvent =
+  | { type: 'tokens'; ticket: number; position: number; tokenIds: number[]; text: string }
+  | { type: 'finished'; ticket: number; event: FinishedEvent }
+  | { type: 'failed'; ticket: number; error: ErrorBody };

@@ -1,0 +1,61 @@
+/** Turns token ids into text; skips special tokens. */
+export type Decode = (tokenIds: number[]) => string;
+
+/** What an unfinished UTF-8 character decodes to. */
+const REPLACEMENT = '\uFFFD';
+/** No character takes more byte tokens than this; what hangs longer is not going to become one. */
+const LONGEST_CHARACTER = 4;
+const MOST_HELD = 16;
+
+/**
+ * Incremental detokenisation. A token's text depends on those before it (leading spaces, characters of several
+ * tokens), so each step decodes a short window twice, with and without the new tokens, and the difference is new
+ * text. Text that ends inside a character is held back. The offsets are those of Text Generation Inference and vLLM.
+ */
+export class Detokenizer {
+  readonly #decode: Decode;
+  /** The window: tokens already written, kept as context, then tokens held back. */
+  #tokens: number[] = [];
+  /** How many of the window are written. */
+  #written = 0;
+
+  constructor(decode: Decode) {
+    this.#decode = decode;
+  }
+
+  /** The text that this token completed; '' while it is undecided. */
+  push(tokenId: number): string {
+    this.#tokens.push(tokenId);
+    const before = this.#decode(this.#tokens.slice(0, this.#written));
+    const after = this.#decode(this.#tokens);
+    if (after.endsWith(REPLACEMENT)) return this.#overdue(before);
+    return this.#advance(before, after, this.#tokens.length);
+  }
+
+  /** What was held back to the end, as the tokenizer writes it. */
+  flush(): string {
+    const before = this.#decode(this.#tokens.slice(0, this.#written));
+    const text = this.#decode(this.#tokens).slice(before.length);
+    this.#tokens = [];
+    this.#written = 0;
+    return text;
+  }
+
+  #advance(before: string, after: string, end: number): string {
+    this.#tokens = this.#tokens.slice(this.#written);
+    this.#written = end - this.#written;
+    return after.slice(before.length);
+  }
+
+  /** Bytes that are no character must not make the window grow for ever: writes what later tokens cannot change. */
+  #overdue(before: string): string {
+    if (this.#tokens.length - this.#written < MOST_HELD) return '';
+    const whole = this.#decode(this.#tokens);
+    for (let keep = 1; keep <= LONGEST_CHARACTER; keep++) {
+      const end = this.#tokens.length - keep;
+      const head = this.#decode(this.#tokens.slice(0, end));
+      if (head + this.#decode(this.#tokens.slice(end)) === whole) return this.#advance(before, head, end);
+    }
+    return '';
+  }
+}

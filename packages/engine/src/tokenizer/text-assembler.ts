@@ -1,0 +1,41 @@
+import { type Decode, Detokenizer } from './detokenizer.ts';
+import { StopChecker } from './stop-checker.ts';
+
+/** The text of one answer as it grows: the texts handed out, one after another, are the answer. */
+export class TextAssembler {
+  readonly #detokenizer: Detokenizer;
+  readonly #stops: StopChecker;
+  #text = '';
+
+  constructor(decode: Decode, stops: readonly string[]) {
+    this.#detokenizer = new Detokenizer(decode);
+    this.#stops = new StopChecker(stops);
+  }
+
+  /** Everything handed out so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** True once a stop string was met: the answer ends before it. */
+  get stopped(): boolean {
+    return this.#stops.stopped;
+  }
+
+  /** Takes the next token (never the end-of-sequence token), returns the text it settled. */
+  push(tokenId: number): string {
+    return this.#hand(this.#stops.push(this.#detokenizer.push(tokenId)));
+  }
+
+  /** The answer is over: what was held back. */
+  flush(): string {
+    if (this.#stops.stopped) return '';
+    const settled = this.#stops.push(this.#detokenizer.flush());
+    return this.#hand(settled + (this.#stops.stopped ? '' : this.#stops.flush()));
+  }
+
+  #hand(text: string): string {
+    this.#text += text;
+    return text;
+  }
+}

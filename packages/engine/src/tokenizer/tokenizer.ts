@@ -1,0 +1,59 @@
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { type ChatMessage, ShoalError } from '@shoal/protocol';
+import type { ChatTemplate } from './chat-template.ts';
+
+/** Text to token ids and back, for one model. */
+export class Tokenizer {
+  readonly #tokenizer: HuggingFaceTokenizer;
+  readonly #chatTemplate: ChatTemplate | undefined;
+  readonly #longestToken: number;
+
+  /**
+   * @param tokenizerJson contents of `tokenizer.json`
+   * @param tokenizerConfig contents of `tokenizer_config.json`
+   * @throws when the files do not describe a tokenizer that the library knows
+   */
+  constructor(tokenizerJson: object, tokenizerConfig: object, chatTemplate: ChatTemplate | undefined) {
+    this.#tokenizer = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
+    this.#chatTemplate = chatTemplate;
+    this.#longestToken = [...this.#tokenizer.get_vocab(true).keys()].reduce(
+      (longest, token) => Math.max(longest, token.length),
+      1,
+    );
+  }
+
+  /** True when conversations can be rendered. */
+  get chat(): boolean {
+    return this.#chatTemplate !== undefined;
+  }
+
+  /** Characters that `tokens` tokens can stand for at most: a longer text need not be tokenised to be refused. */
+  longestText(tokens: number): number {
+    return tokens * this.#longestToken;
+  }
+
+  /** The text of token ids, special tokens left out. */
+  decode(tokenIds: number[]): string {
+    if (tokenIds.length === 0) return '';
+    return this.#tokenizer.decode(tokenIds, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  }
+
+  /** @param specialTokens whether to add what the tokenizer puts around plain text; a rendered chat has it already */
+  encode(text: string, specialTokens: boolean): number[] {
+    try {
+      return this.#tokenizer.encode(text, { add_special_tokens: specialTokens }).ids;
+    } catch (cause) {
+      throw new ShoalError('invalid_request_error', 'the prompt could not be tokenised', { cause });
+    }
+  }
+
+  /** Throws `invalid_request_error` when the model has no chat template or the template refuses. */
+  render(messages: readonly ChatMessage[]): string {
+    if (this.#chatTemplate === undefined) {
+      throw new ShoalError('invalid_request_error', 'this model has no chat template: send a prompt, not messages', {
+        param: 'messages',
+      });
+    }
+    return this.#chatTemplate.render(messages);
+  }
+}
