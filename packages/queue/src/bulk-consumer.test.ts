@@ -1,0 +1,293 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { openConsumer } from './bulk-consumer.ts';
+import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
+import { type ModelQueue, openBullQueue, openQueue } from './open-queue.ts';
+import { type BreakableConnections, breakableConnections } from './testing/breakable.ts';
+import { consumerContract } from './testing/consumer-contract.ts';
+import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
+import { all, eventually } from './testing/waiting.ts';
+
+const redisUrl = inject('redisUrl');
+
+consumerContract('bulk', redisUrl, openConsumer);
+
+describe('bulk consumer', () => {
+  let prefix: string;
+  let keys: ModelKeys;
+  let redis: Redis;
+  let queue: ModelQueue;
+  let bull: Queue;
+  let consumers: Consumer[];
+
+  beforeEach(async () => {
+    prefix = `test-${randomUUID()}`;
+    keys = modelKeys(prefix, 'minnow');
+    redis = new Redis(redisUrl);
+    queue = openQueue({ redisUrl, prefix, model: 'minnow' });
+    bull = openBullQueue({ redisUrl, prefix, model: 'minnow' });
+    consumers = [];
+    await queue.ready();
+  });
+  afterEach(async () => {
+    await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 0 })));
+    await Promise.all([queue.close(), bull.close()]);
+    redis.disconnect();
+  });
+
+  const fast = { lockDurationMs: 600, stalledIntervalMs: 200 };
+
+  interface Started {
+    consumer: Consumer;
+    jobs: ClaimedJob[];
+    facts: ConsumerFact[];
+    connections: BreakableConnections;
+  }
+
+  function start(options: Partial<ConsumerOptions> = {}, handle: (job: ClaimedJob) => void = () => {}): Started {
+    const connections = breakableConnections(redisUrl);
+    const { connect } = connections;
+    const consumer = openConsumer({ redisUrl, prefix, model: 'minnow', capacity: 8, connect, ...options });
+    const started: Started = { consumer, jobs: [], facts: [], connections };
+    consumers.push(consumer);
+    consumer.observe((fact) => started.facts.push(fact));
+    consumer.start((job) => {
+      started.jobs.push(job);
+      handle(job);
+    });
+    return started;
+  }
+
+  const submit = (id: string, priority = 5): Promise<void> =>
+    queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority });
+  const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
+  const complete = (job: ClaimedJob): void => void job.complete(sampleResult(0));
+  const bulk = (ids: string[], opts: Record<string, unknown> = {}): Promise<unknown> =>
+    bull.addBulk(
+      ids.map((jobId) => ({ name: 'generate', data: sampleRequest(), opts: { jobId, priority: 6, ...opts } })),
+    );
+  const ids = (count: number): string[] => Array.from({ length: count }, (_, n) => `job-${n}`);
+  const commandsOf = async (): Promise<number> =>
+    Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
+
+  it('claims a backlog in few round trips: at most 0.05 commands per job at batch 32', async () => {
+    await bulk(ids(640));
+    const before = await commandsOf();
+    const scripts = async (): Promise<number> => {
+      const stats = await redis.info('commandstats');
+      return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+    };
+    const scriptsBefore = await scripts();
+    const { jobs } = start({ capacity: 32 }, complete);
+    await eventually('all jobs', () => jobs.length === 640);
+    await eventually('all ends', async () => (await bull.getCompletedCount()) === 640);
+    expect(await commandsOf()).toBeGreaterThan(before);
+    expect((await scripts()) - scriptsBefore).toBeLessThanOrEqual(0.05 * 640 + 10);
+  });
+
+  it('shares what waits with idle workers', async () => {
+    const started = [start(), start()];
+    await eventually('both idle', async () => (await redis.zcard(`${keys.own}idle`)) === 2);
+    // One transaction, so that the first worker that wakes finds all of them.
+    await bulk(ids(8));
+    await eventually('all claims', () => started.every(({ jobs }) => jobs.length > 0));
+    await eventually('eight claims', () => started.reduce((sum, { jobs }) => sum + jobs.length, 0) === 8);
+    for (const { jobs } of started) expect(jobs.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('takes jobs without a priority at the default one', async () => {
+    await bull.add('generate', sampleRequest(), { jobId: 'plain' });
+    await submit('urgent', 2);
+    await submit('default', 5);
+    await submit('lazy', 8);
+    const { jobs } = start({ capacity: 1 }, complete);
+    await eventually('all', () => jobs.length === 4);
+    expect(jobs.map((job) => job.id)).toEqual(['urgent', 'default', 'plain', 'lazy']);
+    expect(jobs.map((job) => job.priority)).toEqual([2, 5, 5, 8]);
+  });
+
+  it('turns away flows and deduplicated jobs alone, and drops what is no job', async () => {
+    await bull.add('generate', sampleRequest(), { jobId: 'dedup', priority: 1, deduplication: { id: 'x' } });
+    await redis.set(`${keys.bull}string`, 'not a job');
+    await redis.zadd(`${keys.bull}prioritized`, 1, 'string');
+    await submit('good');
+    const { jobs } = start({}, complete);
+    await eventually('the good one', async () => (await status('good')) === 'completed');
+    expect(jobs.map((job) => job.id)).toEqual(['good']);
+    expect(await queue.producer.view('dedup')).toMatchObject({
+      status: 'failed',
+      error: { code: 'invalid_request_error' },
+    });
+    expect(await redis.lrange(`${keys.bull}active`, 0, -1)).toEqual([]);
+  });
+
+  it("honours a paused queue, delayed jobs and BullMQ's global concurrency", async () => {
+    await bull.setGlobalConcurrency(2);
+    await bull.pause();
+    await bulk(ids(3));
+    await bull.add('generate', sampleRequest(), { jobId: 'delayed', priority: 1, delay: 600 });
+    const { jobs } = start();
+    await sleep(300);
+    expect(jobs).toHaveLength(0);
+    await bull.resume();
+    await eventually('two claims', () => jobs.length === 2);
+    await sleep(200);
+    expect(jobs).toHaveLength(2);
+    await jobs[0]?.complete(sampleResult(0));
+    await eventually('a third', () => jobs.length === 3, 2_000);
+    await sleep(400);
+    await jobs[1]?.complete(sampleResult(0));
+    await eventually('the delayed one', () => jobs.length === 4, 2_000);
+    expect(jobs.at(-1)?.id).toBe('delayed');
+  });
+
+  it("honours BullMQ's rate limiter", async () => {
+    await bull.setGlobalRateLimit(2, 500);
+    await bulk(ids(4));
+    const startedAt = Date.now();
+    const { jobs } = start({}, complete);
+    await eventually('all', () => jobs.length === 4);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(400);
+  });
+
+  it('keeps a job whose lock lapsed while nobody else took it', async () => {
+    await submit('a');
+    const { jobs } = start();
+    await eventually('the claim', () => jobs.length === 1);
+    await redis.del(`${keys.bull}a:lock`);
+    jobs[0]?.append(sampleTokens(0));
+    await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+    await redis.del(`${keys.bull}a:lock`);
+    await jobs[0]?.complete(sampleResult(1));
+    expect(await status('a')).toBe('completed');
+  });
+
+  it('lets go of its jobs when the engine hangs', async () => {
+    await submit('a');
+    let alive = true;
+    const hung = start({ ...fast, alive: () => alive });
+    await eventually('the claim', () => hung.jobs.length === 1);
+    hung.jobs[0]?.append(sampleTokens(0));
+    await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+    alive = false;
+    const other = start(fast);
+    await eventually('the other worker has it', () => other.jobs.length === 1);
+    expect(other.jobs[0]?.logged.tokenIds).toEqual([0]);
+    await eventually('the abort', () => hung.jobs[0]?.signal.aborted === true);
+  });
+
+  it('gives living workers a whole interval after Redis stood still', async () => {
+    await submit('a');
+    const { jobs } = start();
+    await eventually('the claim', () => jobs.length === 1);
+    // As after a freeze: the lock is gone, the job is marked, and the last look was long ago.
+    await redis.del(`${keys.bull}a:lock`, `${keys.bull}stalled-check`);
+    await redis.sadd(`${keys.bull}stalled`, 'a');
+    await redis.set(`${keys.own}watched`, Date.now() - 7_000);
+    const other = start();
+    await eventually('a look', async () => Number(await redis.get(`${keys.own}watched`)) > Date.now() - 5_000);
+    await eventually('the lock is back', async () => (await redis.exists(`${keys.bull}a:lock`)) === 1);
+    expect(other.jobs).toHaveLength(0);
+    expect(await redis.hget(`${keys.bull}a`, 'stc')).toBeNull();
+  });
+
+  describe('when workers die', () => {
+    const deadly = async (started: Started): Promise<void> => {
+      started.connections.kill();
+      consumers.splice(consumers.indexOf(started.consumer), 1);
+      // The dead one's timers must not outlive the test; closing it writes nothing any more.
+      void started.consumer.close({ timeoutMs: 0 });
+    };
+
+    it('resumes what had written at once, and runs apart what had not', async () => {
+      for (const id of ['mute', 'talks', 'chats']) await submit(id);
+      const doomed = start(fast);
+      await eventually('all claims', () => doomed.jobs.length === 3);
+      for (const job of doomed.jobs) if (job.id !== 'mute') job.append(sampleTokens(0));
+      await eventually(
+        'the logs',
+        async () => (await redis.xlen(keys.log('talks'))) + (await redis.xlen(keys.log('chats'))) === 2,
+      );
+      await deadly(doomed);
+      const heir = start(fast);
+      await eventually('the talking ones', () => heir.jobs.length === 2);
+      expect(heir.jobs.map((job) => job.id).sort()).toEqual(['chats', 'talks']);
+      await submit('later', 0);
+      await sleep(300);
+      // It empties itself for the suspect, whatever else waits.
+      expect(heir.jobs).toHaveLength(2);
+      for (const job of heir.jobs) complete(job);
+      await eventually('the suspect', () => heir.jobs.length === 3);
+      expect(heir.jobs[2]?.id).toBe('mute');
+      await sleep(200);
+      expect(heir.jobs).toHaveLength(3);
+      await heir.jobs[2]?.complete(sampleResult(0));
+      await eventually('the later one', () => heir.jobs.length === 4);
+    });
+
+    it('fails only the request that kills its worker, with worker_lost, and it can be retried', async () => {
+      const good = ids(5);
+      const events = all('the end of poison', queue.replies.listen('poison'), 25_000);
+      await submit('poison', 0);
+      for (const id of good) await submit(id);
+      let deaths = 0;
+      for (;;) {
+        const worker = start({ ...fast, maxAttempts: 2 });
+        await eventually(
+          'claims, or the end of it',
+          async () => worker.jobs.length > 0 || (await status('poison')) === 'failed',
+        );
+        if (!worker.jobs.some((job) => job.id === 'poison')) {
+          for (const job of worker.jobs) complete(job);
+          if ((await status('poison')) === 'failed') break;
+          await eventually('the poison', () => worker.jobs.some((job) => job.id === 'poison'));
+        }
+        deaths += 1;
+        await deadly(worker);
+      }
+      expect(await events).toMatchObject([{ type: 'failed', error: { code: 'worker_lost' } }]);
+      const last = start(fast, complete);
+      await eventually('the good ones', async () =>
+        (await Promise.all(good.map(status))).every((each) => each === 'completed'),
+      );
+      // Once with everybody, once in a small batch (alone here, as nobody else is a suspect any more), once more alone.
+      expect(deaths).toBeGreaterThanOrEqual(3);
+      expect(deaths).toBeLessThanOrEqual(5);
+      await (await bull.getJob('poison'))?.retry();
+      await eventually('the retry', () => last.jobs.some((job) => job.id === 'poison'));
+    }, 60_000);
+  });
+
+  it('lets the lowest rise', async () => {
+    await submit('low', 9);
+    await submit('high', 0);
+    for (let rise = 1; rise <= 9; rise += 1) {
+      await redis.hset(`${keys.bull}low`, { timestamp: Date.now() - 40_000, 'shoal:risen': Date.now() - 31_000 });
+      await redis.del(`${keys.bull}stalled-check`);
+      const looker = start({ capacity: 1 });
+      looker.consumer.pause();
+      const level = async (): Promise<number> =>
+        Math.floor(Number(await redis.zscore(`${keys.bull}prioritized`, 'low')) / 2 ** 32);
+      await eventually(`rise ${rise}`, async () => (await level()) === 10 - rise || (await status('low')) !== 'queued');
+      await looker.consumer.close({ timeoutMs: 0 });
+    }
+    expect(await redis.hget(`${keys.bull}low`, 'priority')).toBe('10');
+  });
+
+  it('sweeps finished jobs past their time, though nothing else finishes', async () => {
+    await submit('a');
+    const first = start({ resultTtlS: 1, ...fast }, (job) => {
+      job.append(sampleTokens(0));
+      void job.complete(sampleResult(1));
+    });
+    await eventually('the end', () => first.jobs.length === 1);
+    await eventually('the sweep', async () => (await queue.producer.view('a')) === undefined);
+    expect(await redis.zcard(`${keys.bull}completed`)).toBe(0);
+    expect(await redis.exists(keys.log('a'))).toBe(0);
+  });
+});

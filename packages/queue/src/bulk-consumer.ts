@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto';
+import { ShoalError } from '@shoal/protocol';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { admitClaim } from './admit-claim.ts';
+import { CancelListener } from './cancel-listener.ts';
+import { connector } from './connection.ts';
+import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
+import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from './consumer-options.ts';
+import { HeldJobs, within } from './held-jobs.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
+import { WATCH } from './lua/watch.ts';
+import { MarkerListener } from './marker-listener.ts';
+import { mergeLog } from './merge-log.ts';
+import { parseJson } from './parse-json.ts';
+import type { ClaimReply, ClaimRequest, End, RawClaim } from './step-codec.ts';
+import { type ClaimSource, StepWriter } from './step-writer.ts';
+
+const LATER_MS = 1_000;
+const LONGEST_LOOK_INTERVAL_MS = 1_000;
+
+/**
+ * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
+ * BullMQ's own script texts. It asks for jobs when it knows that some may wait: at the start, when BullMQ's marker
+ * calls, and together with every end while the last claim was filled.
+ */
+export function openConsumer(options: ConsumerOptions): Consumer {
+  return new BulkConsumer(consumerSettings(options, `worker-${randomUUID()}`));
+}
+
+class BulkConsumer implements Consumer, ClaimSource {
+  readonly #settings: ConsumerSettings;
+  readonly #keys: ModelKeys;
+  readonly #commands: Redis;
+  readonly #writer: StepWriter;
+  readonly #cancels: CancelListener;
+  readonly #marker: MarkerListener;
+  readonly #jobs = new HeldJobs();
+  #running = false;
+  /** Jobs may be waiting. */
+  #hungry = false;
+  /** Held jobs are suspects, and run apart. */
+  #apart = false;
+  /** Suspects wait for this worker to hold nothing. */
+  #emptying = false;
+  /** Jobs that are turned away, claims asked for, and ends that are written, but not settled yet. */
+  #turningAway = 0;
+  #asked = 0;
+  #ends = 0;
+  #steps = 0;
+  #unanswered: ClaimRequest[] = [];
+  #watchTimer: NodeJS.Timeout | undefined;
+  #limitTimer: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ConsumerSettings) {
+    this.#settings = settings;
+    this.#keys = modelKeys(settings.prefix, settings.model);
+    const connect = settings.connect ?? connector(settings.redisUrl);
+    this.#commands = connect('commands');
+    this.#writer = new StepWriter({
+      redis: this.#commands,
+      keys: this.#keys,
+      resultTtlS: settings.resultTtlS,
+      repliesMax: settings.repliesMax,
+      lookIntervalMs: Math.min(LONGEST_LOOK_INTERVAL_MS, settings.lockDurationMs / 4),
+      renewLocks: settings.alive,
+      claims: this,
+      onLost: (claim) => this.#jobs.lose(claim),
+      onCancelled: (id) => this.#jobs.cancel(id),
+      onEmit: (emit) => this.#jobs.tell({ type: 'emit', ...emit }),
+      onError: (message) => this.#jobs.tell({ type: 'error', message }),
+    });
+    this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
+    this.#marker = new MarkerListener(connect('blocking'), this.#commands, this.#keys, () => this.#ask());
+  }
+
+  get held(): number {
+    return this.#jobs.size;
+  }
+
+  observe(listener: (fact: ConsumerFact) => void): () => void {
+    return this.#jobs.observe(listener);
+  }
+
+  start(handle: (job: ClaimedJob) => void): void {
+    this.#jobs.handle = handle;
+    this.#running = true;
+    this.#marker.wanted = true;
+    if (this.#watchTimer === undefined) {
+      this.#watchTimer = setInterval(() => void this.#watch(), this.#settings.stalledIntervalMs);
+      this.#watchTimer.unref();
+      void this.#watch();
+    }
+    this.#ask();
+  }
+
+  pause(): void {
+    this.#running = false;
+    this.#marker.wanted = false;
+  }
+
+  close({ timeoutMs }: { timeoutMs: number }): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  get eager(): boolean {
+    return this.#unanswered.length > 0 || (this.#mayAsk && this.#free() > 0);
+  }
+
+  request(ends: number): ClaimRequest {
+    const { lockDurationMs: lockMs, worker } = this.#settings;
+    this.#ends += ends;
+    const held = this.#occupied() + this.#asked;
+    const again = this.#unanswered.shift();
+    if (again !== undefined) return { ...again, held };
+    const wanted = this.#mayAsk ? Math.max(0, this.#free()) : 0;
+    this.#asked += wanted;
+    this.#steps += 1;
+    return { stepId: `${worker}:${this.#steps}`, wanted, held, lockMs, worker };
+  }
+
+  take(request: ClaimRequest, ends: number, reply: ClaimReply): void {
+    this.#ends -= ends;
+    this.#asked -= request.wanted;
+    if (request.wanted === 0) return;
+    if (reply.apart) this.#apart = true;
+    if (reply.mustEmpty) this.#emptying = true;
+    this.#hungry = reply.mustEmpty || reply.claims.length >= request.wanted;
+    for (const claim of reply.claims) this.#begin(claim);
+    if (this.#hungry) return;
+    if (reply.limitedMs > 0) this.#limitTimer = setTimeout(() => this.#ask(), reply.limitedMs);
+    else this.#marker.listen(reply.nextDelayedAt);
+  }
+
+  failed(request: ClaimRequest, ends: number): void {
+    this.#ends -= ends;
+    if (request.wanted > 0) this.#unanswered.push(request);
+  }
+
+  get #mayAsk(): boolean {
+    if (!this.#running || !this.#hungry || !this.#settings.alive()) return false;
+    return !((this.#apart || this.#emptying) && this.#occupied() > 0);
+  }
+
+  /** Slots in use once the ends under way are written. */
+  #occupied(): number {
+    return this.#jobs.size + this.#turningAway - this.#ends;
+  }
+
+  #free(): number {
+    return this.#settings.capacity - this.#occupied() - this.#asked;
+  }
+
+  #ask(): void {
+    this.#hungry = true;
+    this.#writer.schedule();
+  }
+
+  #begin(raw: RawClaim): void {
+    const { id, token, fields } = raw;
+    const queuedAt = Number(fields.get('timestamp') ?? 0);
+    const data = parseJson(fields.get('data') ?? '');
+    const admission = admitClaim(data, queuedAt, Date.now(), this.#settings.maxQueueWaitMs);
+    if (admission.kind === 'later') {
+      this.#turnAway({ id, token, replyTo: '' }, { kind: 'later', delayMs: LATER_MS });
+      return;
+    }
+    const replyTo = admission.kind === 'fail' ? admission.replyTo : (admission.request.replyTo ?? '');
+    const deferred = fields.get('defa');
+    const error = admission.kind === 'fail' ? admission.error : deferred === undefined ? undefined : lost(deferred);
+    if (error !== undefined) {
+      const value = JSON.stringify(error);
+      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value, event: `{"type":"failed","error":${value}}` });
+    } else if (admission.kind === 'run') {
+      this.#jobs.hold({
+        writer: this.#writer,
+        claim: { id, token, replyTo },
+        request: admission.request,
+        bullPriority: Number(fields.get('priority') ?? 0),
+        queuedAt,
+        attempts: Number(fields.get('ats') ?? 1),
+        logged: mergeLog(raw.log),
+        released: () => this.#released(),
+      });
+    }
+  }
+
+  #turnAway(claim: { id: string; token: string; replyTo: string }, end: End): void {
+    this.#turningAway += 1;
+    this.#writer.end(this.#writer.open(claim, 0), end, () => {
+      this.#turningAway -= 1;
+      if (end.kind === 'failed') this.#jobs.tell({ type: 'finished', jobId: claim.id, outcome: 'failed' });
+      this.#released();
+    });
+  }
+
+  #released(): void {
+    if (this.#occupied() > 0 || !(this.#apart || this.#emptying)) return;
+    this.#apart = false;
+    this.#emptying = false;
+    this.#ask();
+  }
+
+  async #watch(): Promise<void> {
+    const { bull, own } = this.#keys;
+    const { resultTtlS, repliesMax, stalledIntervalMs, maxAttempts } = this.#settings;
+    const reason = JSON.stringify(lost(`its worker died ${maxAttempts} times while it ran alone`));
+    const limits = [bull, own, resultTtlS * 1000, repliesMax, resultTtlS, stalledIntervalMs, maxAttempts];
+    try {
+      const args = [...limits, reason, `{"type":"failed","error":${reason}}`];
+      const stalled = z.array(z.string()).parse(await WATCH.run(this.#commands, bull, args));
+      if (stalled.length > 0) this.#jobs.tell({ type: 'recovered', jobIds: stalled });
+    } catch (error) {
+      // A look that fails is made good by the next.
+      if (this.#closing === undefined) this.#jobs.tell({ type: 'error', message: `looking for lost jobs: ${error}` });
+    }
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.pause();
+    clearInterval(this.#watchTimer);
+    clearTimeout(this.#limitTimer);
+    await this.#jobs.drain(timeoutMs);
+    await within(1_000, this.#commands.zrem(`${this.#keys.own}idle`, this.#settings.worker));
+    this.#writer.close();
+    this.#cancels.close();
+    this.#marker.close();
+    this.#commands.disconnect();
+  }
+}
+
+function lost(reason: string): ReturnType<ShoalError['toBody']> {
+  return new ShoalError('worker_lost', `the request was given up: ${reason}`).toBody();
+}

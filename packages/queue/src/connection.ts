@@ -1,0 +1,113 @@
+import { ShoalError } from '@shoal/protocol';
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** Opens one more connection; tests pass their own to break it. */
+export type Connect = (role: ConnectionRole) => Redis;
+
+/**
+ * - `commands-now`: for producers. A command fails within about two seconds when Redis is away, and is never sent later
+ *   behind the caller's back.
+ * - `commands`: for workers. A command waits for Redis, however long it is away, and is resent after a reconnect.
+ * - `blocking`, `subscriber`: as `commands`, for a connection that waits inside Redis.
+ */
+export type ConnectionRole = 'commands-now' | 'commands' | 'blocking' | 'subscriber';
+
+/** Milliseconds that a producer's command may take, and that it waits for a connection before. */
+const COMMAND_TIMEOUT_MS = 1_000;
+const READY_TIMEOUT_MS = 900;
+const LONGEST_RECONNECT_DELAY_MS = 1_000;
+
+export function connector(redisUrl: string): Connect {
+  return (role) => {
+    const redis = new Redis(redisUrl, connectionOptions(role));
+    // Without a listener ioredis prints every failed attempt; failures surface in the commands.
+    redis.on('error', () => {});
+    // Every command that waits for the connection listens; their number is bounded by the callers.
+    redis.setMaxListeners(0);
+    return redis;
+  };
+}
+
+/** ioredis options by role; the reconnect delay doubles from 50 ms to 1 s and never gives up. */
+export function connectionOptions(role: ConnectionRole): RedisOptions {
+  const shared: RedisOptions = {
+    connectTimeout: 1_500,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times - 1, 5), LONGEST_RECONNECT_DELAY_MS),
+    connectionName: 'shoal',
+  };
+  if (role === 'commands-now') {
+    return {
+      ...shared,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: COMMAND_TIMEOUT_MS,
+    };
+  }
+  return { ...shared, maxRetriesPerRequest: null };
+}
+
+/**
+ * Runs one command on a `commands-now` connection, first waiting shortly for the connection if it is just being made.
+ * Rejects with `unavailable` within about two seconds when Redis does not answer; other errors pass through.
+ */
+export async function promptly<T>(redis: Redis, command: (redis: Redis) => Promise<T>): Promise<T> {
+  await untilReady(redis);
+  try {
+    return await command(redis);
+  } catch (error) {
+    throw asShoalError(error);
+  }
+}
+
+/** Resolves when the connection is ready; rejects with `unavailable` after `timeoutMs`. */
+export async function untilReady(redis: Redis, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
+  if (redis.status === 'ready') return;
+  await new Promise<void>((resolve, reject) => {
+    const settle = (done: () => void): void => {
+      clearTimeout(timer);
+      redis.off('ready', onReady);
+      done();
+    };
+    const onReady = (): void => settle(resolve);
+    const timer = setTimeout(() => settle(() => reject(unavailable())), timeoutMs);
+    redis.once('ready', onReady);
+  });
+}
+
+/** True for errors that say nothing of the command: the connection or the server was not there for it. */
+export function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    error.name === 'MaxRetriesPerRequestError' ||
+    /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/.test(code) ||
+    /Connection is closed|Command timed out|isn't writeable|ECONN|^(LOADING|BUSY|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM) /.test(
+      error.message,
+    )
+  );
+}
+
+/** Maps what Redis or the connection threw to the error table. The address and its password stay out of the message. */
+export function asShoalError(error: unknown): ShoalError {
+  if (error instanceof ShoalError) return error;
+  if (isOutage(error)) return unavailable(error);
+  const reason = error instanceof Error ? error.message.slice(0, 200) : 'unknown error';
+  return new ShoalError('unavailable', `Redis refused a command: ${reason}`, { cause: error });
+}
+
+function unavailable(cause?: unknown): ShoalError {
+  const outOfMemory = cause instanceof Error && cause.message.includes('OOM');
+  return new ShoalError(
+    'unavailable',
+    outOfMemory
+      ? 'Redis is out of memory and refuses writes; raise its maxmemory or lower MAX_QUEUE_SIZE or RESULT_TTL_S'
+      : 'Redis does not answer; check that it runs and that REDIS_URL points to it',
+    { retryAfterMs: 1_000, cause },
+  );
+}
+
+/** `redis://user:secret@host:6379/0` → `redis://***@host:6379/0`, for messages and logs. */
+export function redactUrl(redisUrl: string): string {
+  return redisUrl.replace(/\/\/[^@/]*@/, '//***@');
+}

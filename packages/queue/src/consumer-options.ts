@@ -1,0 +1,45 @@
+import type { Connect } from './connection.ts';
+
+/** What both consumers take. Durations in milliseconds unless the name says otherwise. */
+export interface ConsumerOptions {
+  redisUrl: string;
+  /** `QUEUE_PREFIX`. */
+  prefix: string;
+  model: string;
+  /** Most jobs held at once: the engine's slots, or with static batching twice its batch. */
+  capacity: number;
+  /** Unique among live workers; default a random one. */
+  worker?: string;
+  /** A worker that is silent for longer loses its jobs. Default 5,000. */
+  lockDurationMs?: number;
+  /** How often lost jobs are looked for. Default 2,500. */
+  stalledIntervalMs?: number;
+  /** How long a request of a newer version may wait for a newer worker. Default 60,000. */
+  maxQueueWaitMs?: number;
+  /** Seconds that results and token logs are kept. Default 3,600. */
+  resultTtlS?: number;
+  /** Entries that one producer's reply stream keeps. Default 20,000. */
+  repliesMax?: number;
+  /** Deaths of a worker that runs one job alone, before that job fails with `worker_lost`. Default 3. */
+  maxAttempts?: number;
+  /** False while the engine hangs: the jobs' locks are then left to lapse. Default: always true. */
+  alive?: () => boolean;
+  /** For tests: how connections are made. */
+  connect?: Connect;
+}
+
+export type ConsumerSettings = Required<Omit<ConsumerOptions, 'connect'>> & Pick<ConsumerOptions, 'connect'>;
+
+export function consumerSettings(options: ConsumerOptions, worker: string): ConsumerSettings {
+  return {
+    worker,
+    lockDurationMs: 5_000,
+    stalledIntervalMs: 2_500,
+    maxQueueWaitMs: 60_000,
+    resultTtlS: 3_600,
+    repliesMax: 20_000,
+    maxAttempts: 3,
+    alive: () => true,
+    ...options,
+  };
+}

@@ -1,0 +1,168 @@
+import { isTerminal, type RequestEvent, ShoalError } from '@shoal/protocol';
+
+/** Events kept for a reader that is slower than its request; more are read again from the token log. */
+const MOST_QUEUED = 256;
+
+/** What the token log and the job say, from a position on. */
+export interface LogReading {
+  events: RequestEvent[];
+  /** Present once the job is finished. */
+  terminal?: RequestEvent;
+}
+
+/**
+ * One reader of one request. Whatever arrives is merged by position: what was had before is dropped, and after a gap,
+ * an overflow or a doubt the rest is read from the token log, when the reader asks for more.
+ */
+export class Ear implements AsyncIterable<RequestEvent> {
+  readonly id: string;
+  /** Unix time in milliseconds of the last sign of life, by which silence is measured. */
+  heardAt: number = Date.now();
+  /** How often in a row the job was found missing. */
+  misses = 0;
+  /** True once this process is in the job's set of readers. */
+  joined: boolean;
+  /** True once the terminal event is in the buffer. */
+  ended = false;
+  readonly #read: (ear: Ear) => Promise<LogReading>;
+  readonly #onClose: (ear: Ear) => void;
+  readonly #queue: RequestEvent[] = [];
+  /** Arrived while the log was being read. */
+  #meanwhile: RequestEvent[] | undefined;
+  #position: number;
+  #mustRead: boolean;
+  #failure: ShoalError | undefined;
+  #over = false;
+  #wake: (() => void) | undefined;
+
+  constructor(options: {
+    id: string;
+    position: number;
+    /** True to begin with what the log has. */
+    fromLog: boolean;
+    read(ear: Ear): Promise<LogReading>;
+    onClose(ear: Ear): void;
+  }) {
+    this.id = options.id;
+    this.#position = options.position;
+    this.#mustRead = options.fromLog;
+    this.joined = options.fromLog;
+    this.#read = options.read;
+    this.#onClose = options.onClose;
+  }
+
+  /** Length of the log as this reader knows it. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Takes an event from the reply stream. */
+  offer(event: RequestEvent): void {
+    this.heardAt = Date.now();
+    this.misses = 0;
+    if (this.#over || this.#failure !== undefined) return;
+    if (this.#meanwhile !== undefined) {
+      if (this.#meanwhile.length < MOST_QUEUED) this.#meanwhile.push(event);
+      else this.#mustRead = true;
+      return;
+    }
+    if (this.#mustRead) return;
+    this.#merge(event);
+    this.#wake?.();
+  }
+
+  /** Something may have been missed. */
+  doubt(): void {
+    this.#mustRead = true;
+    this.#wake?.();
+  }
+
+  fail(error: ShoalError): void {
+    if (this.#over) return;
+    this.#failure = error;
+    this.#onClose(this);
+    this.#wake?.();
+  }
+
+  /** The reader left. */
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#onClose(this);
+    this.#wake?.();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<RequestEvent, void, undefined> {
+    try {
+      while (!this.#over) {
+        const event = this.#queue.shift();
+        if (event !== undefined) {
+          yield event;
+          if (isTerminal(event)) return;
+        } else if (this.#failure !== undefined) {
+          throw this.#failure;
+        } else if (this.#mustRead) {
+          await this.#readLog();
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+      }
+    } finally {
+      this.close();
+    }
+  }
+
+  async #readLog(): Promise<void> {
+    this.#meanwhile = [];
+    this.#mustRead = false;
+    let reading: LogReading;
+    try {
+      reading = await this.#read(this);
+    } catch (error) {
+      this.fail(error instanceof ShoalError ? error : new ShoalError('unavailable', 'the token log cannot be read'));
+      return;
+    }
+    const meanwhile = this.#meanwhile;
+    this.#meanwhile = undefined;
+    for (const event of reading.events) this.#enqueue(event);
+    if (reading.terminal !== undefined) {
+      this.#endWith(reading.terminal);
+      return;
+    }
+    for (const event of meanwhile) this.#merge(event);
+  }
+
+  #merge(event: RequestEvent): void {
+    if (this.#queue.length >= MOST_QUEUED) {
+      this.#mustRead = true;
+      return;
+    }
+    if (event.type === 'tokens') {
+      if (event.position > this.#position) this.#mustRead = true;
+      else this.#enqueue(event);
+      return;
+    }
+    const missing = event.type === 'completed' && event.result.tokenIds.length > this.#position;
+    if (missing) this.#mustRead = true;
+    else this.#endWith(event);
+  }
+
+  /** Nothing more is to come: only the reader still needs this ear. */
+  #endWith(event: RequestEvent): void {
+    this.#queue.push(event);
+    this.ended = true;
+    this.#mustRead = false;
+    this.#onClose(this);
+  }
+
+  /** An entry that begins before the position asked for, and ends after it, is given whole. */
+  #enqueue(event: RequestEvent): void {
+    if (event.type !== 'tokens') return;
+    const end = event.position + event.tokenIds.length;
+    if (end <= this.#position) return;
+    this.#position = end;
+    this.#queue.push(event);
+  }
+}

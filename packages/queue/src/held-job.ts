@@ -1,0 +1,133 @@
+import {
+  type ErrorBody,
+  type GenerateRequest,
+  type GenerateResult,
+  ShoalError,
+  type TokensEvent,
+} from '@shoal/protocol';
+import type { ClaimedJob, LoggedTokens } from './consumer.ts';
+import type { Outbox } from './outbox.ts';
+import type { End, EndOutcome } from './step-codec.ts';
+import type { StepWriter } from './step-writer.ts';
+
+/** Timers cannot run longer than this; a later deadline is looked at again then. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export interface HeldJobOptions {
+  outbox: Outbox;
+  writer: StepWriter;
+  request: GenerateRequest;
+  priority: number;
+  queuedAt: number;
+  logged: LoggedTokens;
+  /** Called once, when the job is no longer held. */
+  onEnd(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void;
+}
+
+/** {@link ClaimedJob} over a {@link StepWriter}, whoever claimed it. */
+export class HeldJob implements ClaimedJob {
+  readonly id: string;
+  readonly request: GenerateRequest;
+  readonly priority: number;
+  readonly queuedAt: number;
+  readonly logged: LoggedTokens;
+  readonly claimedAt: number = Date.now();
+  readonly #options: HeldJobOptions;
+  readonly #controller = new AbortController();
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  #ending = false;
+  #over = false;
+
+  constructor(options: HeldJobOptions) {
+    this.id = options.outbox.claim.id;
+    this.request = options.request;
+    this.priority = options.priority;
+    this.queuedAt = options.queuedAt;
+    this.logged = options.logged;
+    this.#options = options;
+    this.#watchDeadline();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get token(): string {
+    return this.#options.outbox.claim.token;
+  }
+
+  append(event: TokensEvent): void {
+    if (this.#ending) return;
+    this.#options.outbox.append(event);
+    this.#options.writer.touch(this.#options.outbox);
+  }
+
+  async complete(result: GenerateResult): Promise<void> {
+    const reason = this.signal.reason;
+    // What was stopped for a reason ends with that reason, whatever the engine had by then.
+    if (result.finishReason === 'abort' && reason instanceof ShoalError) return await this.fail(reason.toBody());
+    const value = JSON.stringify(result);
+    await this.#end('completed', { kind: 'completed', value, event: `{"type":"completed","result":${value}}` });
+  }
+
+  async fail(error: ErrorBody): Promise<void> {
+    const reason = this.signal.reason;
+    const value = JSON.stringify(reason instanceof ShoalError ? reason.toBody() : error);
+    await this.#end('failed', { kind: 'failed', value, event: `{"type":"failed","error":${value}}` });
+  }
+
+  async handBack(): Promise<void> {
+    await this.#end('handed-back', { kind: 'handed-back' });
+  }
+
+  /** Asks the handler to stop; it then ends the job with this reason. */
+  abort(reason: ShoalError): void {
+    if (!this.#ending) this.#controller.abort(reason);
+  }
+
+  /** The job is no longer this worker's, or is given back over the handler's head: nothing more is written. */
+  lose(outcome: 'lost' | 'handed-back' = 'lost'): void {
+    this.#options.writer.drop(this.#options.outbox);
+    this.#finish(outcome);
+  }
+
+  async #end(outcome: 'completed' | 'failed' | 'handed-back', end: End): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    await new Promise<void>((resolve) => {
+      this.#options.writer.end(this.#options.outbox, end, (written: EndOutcome) => {
+        this.#finish(written === 'done' ? outcome : 'lost');
+        resolve();
+      });
+    });
+  }
+
+  #finish(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#ending = true;
+    clearTimeout(this.#deadlineTimer);
+    // Frees the slot of a job that ended without its handler; nothing, if the handler ended it.
+    this.#controller.abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
+    this.#options.onEnd(outcome);
+  }
+
+  #watchDeadline(): void {
+    const { deadline } = this.request;
+    if (deadline === undefined) return;
+    const left = deadline - Date.now();
+    this.#deadlineTimer = setTimeout(
+      () => (left > LONGEST_TIMER_MS ? this.#watchDeadline() : this.abort(deadlineExceeded())),
+      Math.min(Math.max(left, 0), LONGEST_TIMER_MS),
+    );
+    this.#deadlineTimer.unref();
+  }
+}
+
+export function deadlineExceeded(): ShoalError {
+  return new ShoalError('deadline_exceeded', 'the request was not answered before its deadline');
+}
+
+export function cancelledByCaller(): ShoalError {
+  return new ShoalError('cancelled', 'the request was cancelled');
+}

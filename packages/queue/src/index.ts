@@ -1,0 +1,12 @@
+export { openConsumer } from './bulk-consumer.ts';
+export { openCollectorConsumer } from './collector-consumer.ts';
+export { redactUrl } from './connection.ts';
+export type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
+export type { ConsumerOptions } from './consumer-options.ts';
+export { type ModelKeys, modelKeys } from './keys.ts';
+export { type ListedModel, type ModelRegistry, openRegistry, type RegistryOptions } from './model-registry.ts';
+export { type ModelQueue, openBullQueue, openHealth, openQueue, type RedisHealth } from './open-queue.ts';
+export type { JobView, Producer, QueueDepth, SubmitOptions } from './producer.ts';
+export { openProducer, type ProducerOptions } from './queue-producer.ts';
+export type { Replies } from './replies.ts';
+export { openReplies, type RepliesOptions } from './reply-reader.ts';

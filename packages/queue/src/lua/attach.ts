@@ -1,0 +1,76 @@
+import { Script } from '../script.ts';
+import { TOKEN_LOG } from './token-log.ts';
+
+/** Most readers of one job, its submitter not counted. */
+export const MAX_READERS = 16;
+
+/**
+ * Joins a reader to jobs and reads what it missed, in one step, so that nothing falls between. Arguments: OWN, BULL,
+ * reader, LOG_TTL_MS, then per job: id, position, `1` to read the log. Reply per job:
+ * {state, log length, outcome value, log entries (JSON) from the position on}, where state is `missing`, `open`,
+ * `completed`, `failed` or `full` (too many readers).
+ */
+export const ATTACH: Script = new Script(
+  'attach',
+  `
+local OWN, BULL, reader, LOG_TTL_MS = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+${TOKEN_LOG}
+local function join(id)
+  local key = OWN .. 'readers:' .. id
+  if redis.call('SISMEMBER', key, reader) == 0 then
+    if redis.call('SCARD', key) >= ${MAX_READERS} then return false end
+    redis.call('SADD', key, reader)
+  end
+  redis.call('PEXPIRE', key, LOG_TTL_MS)
+  return true
+end
+local replies = {}
+for at = 5, #ARGV, 3 do
+  local id, position, wantLog = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason')
+  local state, value = 'open', ''
+  if not job[1] then
+    state = 'missing'
+  elseif job[2] then
+    if redis.call('ZSCORE', BULL .. 'completed', id) then
+      state, value = 'completed', job[3] or ''
+    else
+      state, value = 'failed', job[4] or ''
+    end
+  elseif not join(id) then
+    state = 'full'
+  end
+  local entries = {}
+  if wantLog and state ~= 'missing' then
+    for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, (position + 1) .. '-0', '+')) do
+      entries[#entries + 1] = entry[2][2]
+    end
+  end
+  replies[#replies + 1] = { state, logLength(id), value, entries }
+end
+return replies
+`,
+);
+
+/** Removes a reader. Arguments: OWN, reader, ids. */
+export const DETACH: Script = new Script(
+  'detach',
+  `
+for at = 3, #ARGV do redis.call('SREM', ARGV[1] .. 'readers:' .. ARGV[at], ARGV[2]) end
+return 1
+`,
+);
+
+/**
+ * Makes a reply stream that is not there, and renews its life. Arguments: key, milliseconds. Reply: the id of the first
+ * entry if it was made, else ''.
+ */
+export const KEEP_STREAM: Script = new Script(
+  'keep-stream',
+  `
+local made = ''
+if redis.call('EXISTS', ARGV[1]) == 0 then made = redis.call('XADD', ARGV[1], '*', '', '') end
+redis.call('PEXPIRE', ARGV[1], ARGV[2])
+return made
+`,
+);

@@ -1,0 +1,45 @@
+/**
+ * Lua: who reads a job, and telling them. A job's readers are `request.replyTo` and the members of `readers:<job>`.
+ * `tell` collects; `tellAll` writes one entry per reader with everything this script has for it, as pairs
+ * (job id, event JSON). A stream is made and kept alive by its owner alone (NOMKSTREAM): nothing is written for a
+ * producer that is gone. Needs the locals OWN and REPLIES_MAX.
+ */
+export const READERS = `
+local outgoing = {}
+local readersByJob = {}
+
+local function isOpaqueId(id)
+  return type(id) == 'string' and #id >= 1 and #id <= 64 and string.find(id, '^[%w_-]+$') ~= nil
+end
+
+local function readersOf(id, replyTo)
+  local readers = readersByJob[id]
+  if readers then return readers end
+  readers = {}
+  for _, reader in ipairs(redis.call('SMEMBERS', OWN .. 'readers:' .. id)) do readers[reader] = true end
+  if isOpaqueId(replyTo) then readers[replyTo] = true end
+  readersByJob[id] = readers
+  return readers
+end
+
+local function tell(id, replyTo, event)
+  for reader in pairs(readersOf(id, replyTo)) do
+    local entry = outgoing[reader]
+    if not entry then
+      entry = {}
+      outgoing[reader] = entry
+    end
+    entry[#entry + 1] = id
+    entry[#entry + 1] = event
+  end
+end
+
+local function tellAll()
+  for reader, entry in pairs(outgoing) do
+    for from = 1, #entry, 2000 do
+      redis.pcall('XADD', OWN .. 'replies:' .. reader, 'NOMKSTREAM', 'MAXLEN', '~', REPLIES_MAX, '*',
+        unpack(entry, from, math.min(from + 1999, #entry)))
+    end
+  end
+end
+`;

@@ -1,0 +1,138 @@
+import { Script } from '../script.ts';
+import { CLAIM } from './claim.ts';
+import { JOB_ENDS, JOB_HAND_BACK, JOB_LATER, JOB_LOCK } from './jobs.ts';
+import { READERS } from './readers.ts';
+import { TOKEN_LOG } from './token-log.ts';
+
+/**
+ * Everything a worker has to write, for all of its jobs, and the next jobs it takes, in one round trip. Arguments: BULL,
+ * OWN, LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, STEP_ID, jobs wanted, jobs held besides those that this step ends, LOCK_MS,
+ * WORKER, then items, each a letter and its fields:
+ *
+ * - `E` id, token, replyTo, position, end, event: appends to the token log and tells the readers, if the token holds
+ *   the lock and the log is `position` long. Reply: the log's length after it; −1 when the lock is not held.
+ * - `C`/`F` id, token, replyTo, length, value, event: finishes the job as completed or failed and tells the readers,
+ *   if the log has at least that length. Reply: 0 (also when this very end was written before), BullMQ's negative code,
+ *   or −1000 minus the log's length when it is too short.
+ * - `B` id, token: hands the job back. Reply: 0 or BullMQ's negative code.
+ * - `D` id, token, milliseconds: hands the job back for later. Reply: as `B`.
+ * - `K` id, token: only looks. Reply: 0, or −1 when the lock is not held.
+ * - `L` id, token: renews the lock; a lock that lapsed is taken again while nobody else did. Reply: as `K`.
+ *
+ * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, time of the next delayed job, jobs
+ * still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for some)]}; a claim is {id, token, job hash, log entries}. Each item runs under
+ * pcall: a failure is code −100 for that item and nothing else. Sent twice, the script changes nothing the second time
+ * and gives the same claims, less those whose lock is gone.
+ */
+export const STEP: Script = new Script(
+  'step',
+  `
+local BULL, OWN = ARGV[1], ARGV[2]
+local LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local STEP_ID, LOCK_MS, WORKER = ARGV[6], tonumber(ARGV[9]), ARGV[10]
+${READERS}
+${TOKEN_LOG}
+${JOB_ENDS}
+${JOB_HAND_BACK}
+${JOB_LATER}
+${JOB_LOCK}
+${CLAIM}
+local now = nowMs()
+local cancelled = {}
+
+local function noteCancel(id)
+  if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end
+  return 0
+end
+
+local function renew(id, token)
+  return keepLock(id, token) and noteCancel(id) or -1
+end
+
+-- Does not take a lapsed lock again: who only looks may be a worker whose engine hangs.
+local function look(id, token)
+  return redis.call('GET', BULL .. id .. ':lock') == token and noteCancel(id) or -1
+end
+
+local function holds(id, token)
+  local holder = redis.call('GET', BULL .. id .. ':lock')
+  if holder ~= token and (holder or LOCK_MS == 0 or not keepLock(id, token)) then return false end
+  noteCancel(id)
+  return true
+end
+
+local function emit(id, token, replyTo, position, ending, event)
+  if not holds(id, token) then return -1 end
+  local length = logLength(id)
+  if length ~= position then return length end
+  logAppend(id, ending, event)
+  tell(id, replyTo, event)
+  return ending
+end
+
+local function finishAndTell(id, token, replyTo, outcome, expected, value, event)
+  if holds(id, token) then
+    local length = logLength(id)
+    if length < expected then return -1000 - length end
+  end
+  local code = finish(id, token, outcome, value, now)
+  if code == 0 then
+    tell(id, replyTo, event)
+    redis.call('UNLINK', OWN .. 'readers:' .. id)
+    return 0
+  end
+  local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
+  local written = redis.call('ZSCORE', BULL .. outcome, id) and redis.call('HGET', BULL .. id, property)
+  if written == value then return 0 end
+  return code
+end
+
+local finished = 0
+local codes = {}
+local unended = 0
+local at = 11
+while ARGV[at] do
+  local kind, ok, code = ARGV[at], false, nil
+  if kind == 'E' then
+    ok, code = pcall(emit, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
+      ARGV[at + 6])
+    at = at + 7
+  elseif kind == 'C' or kind == 'F' then
+    ok, code = pcall(finishAndTell, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], kind == 'C' and 'completed' or 'failed',
+      tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6])
+    if ok and code == 0 then finished = finished + 1 end
+    at = at + 7
+  elseif kind == 'B' then
+    ok, code = pcall(handBack, ARGV[at + 1], ARGV[at + 2])
+    at = at + 3
+  elseif kind == 'D' then
+    ok, code = pcall(handBackLater, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], now)
+    at = at + 4
+  elseif kind == 'L' then
+    ok, code = pcall(renew, ARGV[at + 1], ARGV[at + 2])
+    at = at + 3
+  else
+    ok, code = pcall(look, ARGV[at + 1], ARGV[at + 2])
+    at = at + 3
+  end
+  if not ok then code = -100 end
+  codes[#codes + 1] = code
+  if string.find('CFBD', kind, 1, true) and (code == -100 or code <= -1000) then unended = unended + 1 end
+end
+tellAll()
+if finished > 0 then pcall(countDrained, now, finished) end
+local claims, limitTtl, nextDelayed, left, apart = {}, 0, 0, 0, 0
+local wanted, held = tonumber(ARGV[7]) - unended, tonumber(ARGV[8]) + unended
+if wanted > 0 then claims, limitTtl, nextDelayed, left, apart = claimAll(wanted, held, now) end
+if WORKER ~= '' and held == 0 and #claims == 0 then
+  redis.call('ZADD', OWN .. 'idle', now + 15000, WORKER)
+  redis.call('PEXPIRE', OWN .. 'idle', 60000)
+end
+if finished > 0 and left > 0 and redis.call('HEXISTS', BULL .. 'meta', 'concurrency') == 1 then
+  redis.call('ZADD', BULL .. 'marker', 0, '0')
+end
+local ids = {}
+for id in pairs(cancelled) do ids[#ids + 1] = id end
+return { codes, ids, claims, { limitTtl, math.floor(nextDelayed), left, apart } }
+`,
+);

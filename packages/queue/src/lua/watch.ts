@@ -1,0 +1,103 @@
+import { Script } from '../script.ts';
+import { bullmqFunction } from './bullmq-scripts.ts';
+import { JOB_ENDS } from './jobs.ts';
+import { READERS } from './readers.ts';
+import { TOKEN_LOG } from './token-log.ts';
+
+/** A waiting job rises by one priority after this long, and again after as long. */
+const AGING_MS = 30_000;
+/** Jobs of one priority that rise, and finished jobs that are swept, in one look. */
+const RISE_AT_ONCE = 32;
+const SWEEP_AT_ONCE = 256;
+
+/**
+ * The regular look after the queue, done by whichever worker comes first in an interval. Arguments: BULL, OWN,
+ * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody, its FailedEvent.
+ * Reply: ids of jobs that were found without a living worker.
+ *
+ * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
+ *   from then on; one that did so while it ran alone often enough is failed.
+ * - Jobs that wait long rise; finished ones past their time are removed.
+ */
+export const WATCH: Script = new Script(
+  'watch',
+  `
+local BULL, OWN = ARGV[1], ARGV[2]
+local LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local interval, mostDeaths, reason, event = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+${READERS}
+${TOKEN_LOG}
+${JOB_ENDS}
+${bullmqFunction('bullmqMoveStalled', 'moveStalledJobsToWait-9')}
+local now = nowMs()
+if redis.call('EXISTS', BULL .. 'stalled-check') == 1 then return {} end
+local last = tonumber(redis.call('GET', OWN .. 'watched') or 0)
+redis.call('SET', OWN .. 'watched', now, 'PX', 600000)
+
+local function markAll()
+  redis.call('SET', BULL .. 'stalled-check', now, 'PX', interval)
+  redis.call('DEL', BULL .. 'stalled')
+  local active = redis.call('LRANGE', BULL .. 'active', 0, -1)
+  for from = 1, #active, 5000 do
+    redis.call('SADD', BULL .. 'stalled', unpack(active, from, math.min(from + 4999, #active)))
+  end
+end
+
+local function failLost(id)
+  redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:alone')
+  local parsed, request = pcall(cjson.decode, redis.call('HGET', BULL .. id, 'data') or '')
+  redis.call('LREM', BULL .. 'wait', 1, id)
+  redis.call('LPUSH', BULL .. 'active', id)
+  if finish(id, '0', 'failed', reason, now) == 0 then
+    tell(id, parsed and type(request) == 'table' and request.replyTo or '', event)
+  end
+end
+
+local function judge(id)
+  local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone')
+  if logLength(id) > tonumber(job[1] or 0) then
+    redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths')
+    return
+  end
+  redis.call('HINCRBY', BULL .. id, 'shoal:suspect', 1)
+  if job[2] == '1' and redis.call('HINCRBY', BULL .. id, 'shoal:deaths', 1) >= mostDeaths then failLost(id) end
+end
+
+-- When nobody looked for longer than workers look, Redis (or all of them) stood still: locks lapsed that living
+-- workers are about to renew. All get one more interval.
+local stalled = {}
+if now - last > 2 * interval + 500 then
+  markAll()
+else
+  stalled = bullmqMoveStalled({
+    BULL .. 'stalled', BULL .. 'wait', BULL .. 'active', BULL .. 'stalled-check', BULL .. 'meta', BULL .. 'paused',
+    BULL .. 'marker', BULL .. 'events', BULL .. 'repeat',
+  }, { 1000000000, BULL, now, interval })
+  for _, id in ipairs(stalled) do pcall(judge, id) end
+  tellAll()
+end
+
+for priority = 2, 10 do
+  local low = priority * 0x100000000
+  local oldest = redis.call('ZRANGEBYSCORE', BULL .. 'prioritized', low, low + 0xffffffff, 'LIMIT', 0, ${RISE_AT_ONCE})
+  for _, id in ipairs(oldest) do
+    local job = redis.call('HMGET', BULL .. id, 'timestamp', 'shoal:risen')
+    if now - math.max(tonumber(job[1] or now), tonumber(job[2] or 0)) > ${AGING_MS} then
+      redis.call('HSET', BULL .. id, 'shoal:risen', now)
+      local counter = redis.call('INCR', BULL .. 'pc') % 0x100000000
+      redis.call('ZADD', BULL .. 'prioritized', low - 0x100000000 + counter, id)
+    end
+  end
+end
+
+for _, set in ipairs({ 'completed', 'failed' }) do
+  local old = redis.call('ZRANGEBYSCORE', BULL .. set, '-inf', now - RESULT_TTL_S * 1000, 'LIMIT', 0, ${SWEEP_AT_ONCE})
+  for _, id in ipairs(old) do
+    redis.call('UNLINK', BULL .. id, BULL .. id .. ':logs', BULL .. id .. ':dependencies', BULL .. id .. ':processed',
+      BULL .. id .. ':failed', BULL .. id .. ':unsuccessful', OWN .. 'log:' .. id, OWN .. 'readers:' .. id)
+    redis.call('ZREM', BULL .. set, id)
+  end
+end
+return stalled
+`,
+);

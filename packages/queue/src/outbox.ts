@@ -1,0 +1,116 @@
+import type { TokensEvent } from '@shoal/protocol';
+
+/** What names a claim: the job and the lock token under which this worker holds it. */
+export interface Claim {
+  readonly id: string;
+  readonly token: string;
+  /** The submitter's reply stream, or '' when nobody waits. */
+  readonly replyTo: string;
+}
+
+/** One entry of the token log, made of consecutive events. */
+export interface Chunk {
+  readonly position: number;
+  readonly end: number;
+  readonly events: readonly TokensEvent[];
+}
+
+/**
+ * What one job has still to write. Events are merged until they are first sent; a chunk then keeps its borders, so that
+ * what is resent is recognised. Everything is kept for the length of the claim (at most the request's own tokens), so
+ * that a log that lost its tail can be written again.
+ */
+export class Outbox {
+  readonly claim: Claim;
+  readonly #base: number;
+  #chunks: Chunk[] = [];
+  #next = 0;
+  #acknowledged: number;
+  #open: TokensEvent[] = [];
+
+  /** `base` is the length of the log when the claim began. */
+  constructor(claim: Claim, base: number) {
+    this.claim = claim;
+    this.#base = base;
+    this.#acknowledged = base;
+  }
+
+  append(event: TokensEvent): void {
+    this.#open.push(event);
+  }
+
+  /** Chunks that are not on their way yet, at most `limit`; they are from now on. */
+  take(limit: number): Chunk[] {
+    const first = this.#open[0];
+    if (first !== undefined) {
+      this.#chunks.push(chunkOf(first, this.#open));
+      this.#open = [];
+    }
+    const taken = this.#chunks.slice(this.#next, this.#next + limit);
+    this.#next += taken.length;
+    return taken;
+  }
+
+  /** True while something has not been sent. */
+  get waiting(): boolean {
+    return this.#open.length > 0 || this.#next < this.#chunks.length;
+  }
+
+  /** Length that the log must have before the job may end. */
+  get length(): number {
+    return this.#open.at(-1) === undefined ? (this.#chunks.at(-1)?.end ?? this.#base) : endOf(this.#open);
+  }
+
+  /**
+   * Redis says how long the log is. Shorter than what was sent (it lost its tail, or something overtook): the rest is
+   * sent again. Inside a chunk (another claim of this job wrote with other borders): the chunk is cut there.
+   * Returns false when the chunk cannot be cut, because one event straddles the log's end.
+   */
+  acknowledge(chunk: Chunk, length: number): boolean {
+    if (length >= chunk.end) {
+      this.#acknowledged = Math.max(this.#acknowledged, chunk.end);
+      return true;
+    }
+    if (length > chunk.position && !this.#cut(chunk, length)) return false;
+    this.resendFrom(length);
+    return true;
+  }
+
+  /** The outcome of what is on its way is unknown: send again what was not acknowledged. */
+  rewind(): void {
+    this.resendFrom(this.#acknowledged);
+  }
+
+  resendFrom(position: number): void {
+    this.#acknowledged = Math.min(this.#acknowledged, position);
+    const from = this.#chunks.findIndex((chunk) => chunk.end > position);
+    if (from !== -1) this.#next = Math.min(this.#next, from);
+  }
+
+  #cut(chunk: Chunk, length: number): boolean {
+    const rest = chunk.events.filter((event) => event.position >= length);
+    const first = rest[0];
+    if (first === undefined || first.position !== length) return false;
+    this.#chunks = this.#chunks.map((each) => (each === chunk ? chunkOf(first, rest) : each));
+    return true;
+  }
+}
+
+/** The log entry of a chunk. */
+export function chunkEvent(chunk: Chunk): TokensEvent {
+  return {
+    type: 'tokens',
+    position: chunk.position,
+    tokenIds: chunk.events.flatMap((event) => event.tokenIds),
+    text: chunk.events.map((event) => event.text).join(''),
+  };
+}
+
+function chunkOf(first: TokensEvent, events: readonly TokensEvent[]): Chunk {
+  return { position: first.position, end: endOf(events), events };
+}
+
+function endOf(events: readonly TokensEvent[]): number {
+  const last = events.at(-1);
+  return last === undefined ? 0 : last.position + last.tokenIds.length;
+}

@@ -1,0 +1,164 @@
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { modelKeys } from './keys.ts';
+import { openBullQueue } from './open-queue.ts';
+import type { Producer } from './producer.ts';
+import { openProducer } from './queue-producer.ts';
+import { openReplies } from './reply-reader.ts';
+import { sampleRequest } from './testing/requests.ts';
+import { openTcpProxy } from './testing/tcp-proxy.ts';
+import { all, eventually, soon } from './testing/waiting.ts';
+
+const redisUrl = inject('redisUrl');
+
+describe('producer', () => {
+  let prefix: string;
+  let redis: Redis;
+  let opened: Producer[];
+  const open = (options: { maxQueueSize?: number; redisUrl?: string } = {}): Producer => {
+    const producer = openProducer({ redisUrl, prefix, model: 'org/minnow', ...options });
+    opened.push(producer);
+    return producer;
+  };
+
+  beforeEach(() => {
+    prefix = `test-${randomUUID()}`;
+    redis = new Redis(redisUrl);
+    opened = [];
+  });
+  afterEach(async () => {
+    await Promise.all(opened.map((producer) => producer.close()));
+    redis.disconnect();
+  });
+
+  it('adds what any BullMQ client sees as a job of the contract', async () => {
+    const request = sampleRequest({ tenant: 'acme' });
+    await open().submit(request, { id: 'a', priority: 3 });
+    const bull = openBullQueue({ redisUrl, prefix, model: 'org/minnow' });
+    const job = await bull.getJob('a');
+    expect(job).toMatchObject({ name: 'generate', data: request, priority: 4 });
+    expect(job?.opts).toMatchObject({ priority: 4, attempts: 1, removeOnComplete: { age: 3600 } });
+    expect(await bull.getJobCounts('prioritized', 'wait')).toEqual({ prioritized: 1, wait: 0 });
+    await bull.close();
+  });
+
+  it('shows position, tenant and time of what waits', async () => {
+    const producer = open();
+    const before = Date.now();
+    await producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'a', priority: 5 });
+    await producer.submit(sampleRequest(), { id: 'b', priority: 5 });
+    await producer.submit(sampleRequest(), { id: 'c', priority: 0 });
+    expect(await producer.view('a')).toMatchObject({ status: 'queued', position: 1, tenant: 'acme', attempts: 0 });
+    expect(await producer.view('b')).toMatchObject({ status: 'queued', position: 2 });
+    expect(await producer.view('c')).toMatchObject({ status: 'queued', position: 0 });
+    expect((await producer.view('a'))?.queuedAt).toBeGreaterThan(before - 5_000);
+    expect(await producer.view('nobody')).toBeUndefined();
+    expect(await producer.depth()).toEqual({ waiting: 3, running: 0 });
+  });
+
+  it('adds a request once, however often it is submitted', async () => {
+    const producer = open();
+    await Promise.all([1, 2, 3].map(() => producer.submit(sampleRequest(), { id: 'a', priority: 5 })));
+    expect(await producer.depth()).toEqual({ waiting: 1, running: 0 });
+  });
+
+  it('never lets the queue grow beyond its bound, whoever pushes at once', async () => {
+    const producers = [1, 2, 3, 4].map(() => open({ maxQueueSize: 10 }));
+    const attempts = Array.from({ length: 60 }, (_, n) =>
+      producers[n % 4]?.submit(sampleRequest(), { id: `job-${n}`, priority: n % 10 }),
+    );
+    const outcomes = await Promise.allSettled(attempts);
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+    expect(refused).toHaveLength(50);
+    expect(await redis.zcard(`${modelKeys(prefix, 'org/minnow').bull}prioritized`)).toBe(10);
+    for (const { reason } of refused) {
+      expect(reason).toMatchObject({ code: 'queue_full', status: 429 });
+      expect(reason.retryAfterMs).toBeGreaterThanOrEqual(1_000);
+      expect(reason.retryAfterMs).toBeLessThanOrEqual(30_000);
+    }
+  });
+
+  it('says when to come back from how fast the queue drains', async () => {
+    const producer = open({ maxQueueSize: 10 });
+    const { own } = modelKeys(prefix, 'org/minnow');
+    for (let n = 0; n < 10; n += 1) await producer.submit(sampleRequest(), { id: `job-${n}`, priority: 5 });
+    const refusal = async (): Promise<number | undefined> =>
+      (await producer.submit(sampleRequest(), { id: 'more', priority: 5 }).catch((error) => error)).retryAfterMs;
+    expect(await refusal()).toBe(30_000);
+    await redis.hset(`${own}drain`, { at: Date.now(), jobs: 0.2 });
+    const wait = await refusal();
+    // One job (a tenth of ten) at 0.2 a second, which decays as the clock runs on.
+    expect(wait).toBeGreaterThanOrEqual(4_900);
+    expect(wait).toBeLessThan(7_000);
+  });
+
+  it('removes a waiting request that is cancelled from the queue, and tells its reader', async () => {
+    const producer = open();
+    const replies = openReplies({ redisUrl, prefix, model: 'org/minnow' });
+    await replies.ready();
+    const events = all('the events of a', replies.listen('a'));
+    await producer.submit(sampleRequest({ replyTo: replies.replyTo }), { id: 'a', priority: 5 });
+    expect(await producer.cancel('a')).toBe('cancelled');
+    expect(await events).toMatchObject([{ type: 'failed', error: { code: 'cancelled' } }]);
+    expect(await producer.view('a')).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } });
+    expect(await producer.depth()).toEqual({ waiting: 0, running: 0 });
+    expect(await producer.cancel('a')).toBe('finished');
+    expect(await producer.cancel('nobody')).toBe('unknown');
+    await replies.close();
+  });
+
+  it.each(['wait', 'meta', '17', 'a:b', '', 'x'.repeat(65)])('refuses the id %j', async (id) => {
+    await expect(open().submit(sampleRequest(), { id, priority: 5 })).rejects.toMatchObject({
+      code: 'invalid_request_error',
+      param: 'id',
+    });
+  });
+
+  it('refuses a priority or a request that is none', async () => {
+    const producer = open();
+    await expect(producer.submit(sampleRequest(), { id: 'a', priority: 10 })).rejects.toMatchObject({
+      param: 'priority',
+    });
+    const both = { ...sampleRequest(), promptTokenIds: [1] };
+    await expect(producer.submit(both, { id: 'a', priority: 5 })).rejects.toMatchObject({
+      code: 'invalid_request_error',
+    });
+  });
+
+  it('rejects with unavailable while Redis is away, and works again by itself', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    await proxy.down();
+    const producer = open({ redisUrl: proxy.url.replace('redis://', 'redis://user:geheim@') });
+    const refused = await soon(
+      'the refusal',
+      producer.submit(sampleRequest(), { id: 'a', priority: 5 }).catch((e) => e),
+      2_500,
+    );
+    expect(refused).toMatchObject({ code: 'unavailable', status: 503 });
+    expect(refused.message).toMatch(/check that it runs/);
+    expect(`${refused.message} ${refused.stack}`).not.toContain('geheim');
+    await producer.close();
+    const patient = open({ redisUrl: proxy.url });
+    await proxy.up();
+    await eventually('Redis is back', () =>
+      patient.depth().then(
+        () => true,
+        () => false,
+      ),
+    );
+    await patient.submit(sampleRequest(), { id: 'a', priority: 5 });
+    await proxy.down();
+    await expect(soon('the refusal', patient.view('a'), 2_500)).rejects.toMatchObject({ code: 'unavailable' });
+    await proxy.up();
+    await eventually('Redis is back again', () =>
+      patient.depth().then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(await patient.view('a')).toMatchObject({ status: 'queued' });
+    await patient.close();
+    await proxy.close();
+  });
+});

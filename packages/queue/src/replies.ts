@@ -1,0 +1,22 @@
+import type { RequestEvent } from '@shoal/protocol';
+
+/**
+ * The producer's ear: one reply stream per (producer, model), on which everything for its requests arrives.
+ */
+export interface Replies {
+  /** Goes into `GenerateRequest.replyTo`. */
+  readonly replyTo: string;
+  /**
+   * Opens an ear for a request about to be submitted with this `replyTo`; call it before `submit`. Iteration ends
+   * after the terminal event; it rejects with `unavailable` when Redis stays away. Leaving the loop, or aborting the
+   * signal, closes the ear and nothing else. A reader that falls behind by more than its bounded buffer is re-filled
+   * from the token log.
+   */
+  listen(id: string, signal?: AbortSignal): AsyncIterable<RequestEvent>;
+  /**
+   * Joins a request that exists already, from any process: the log from `position` on, then what comes. Rejects with
+   * `job_not_found`.
+   */
+  attach(id: string, options?: { position?: number; signal?: AbortSignal }): AsyncIterable<RequestEvent>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import type { RequestEvent } from '@shoal/protocol';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { openCollectorConsumer } from './collector-consumer.ts';
+import type { ClaimedJob, Consumer } from './consumer.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
+import { type ModelQueue, openQueue } from './open-queue.ts';
+import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
+import { openTcpProxy } from './testing/tcp-proxy.ts';
+import { all, eventually, soon } from './testing/waiting.ts';
+
+const redisUrl = inject('redisUrl');
+
+describe('replies', () => {
+  let prefix: string;
+  let keys: ModelKeys;
+  let redis: Redis;
+  let queue: ModelQueue;
+  let other: ModelQueue;
+  let consumer: Consumer;
+  let jobs: Map<string, ClaimedJob>;
+
+  beforeEach(async () => {
+    prefix = `test-${randomUUID()}`;
+    keys = modelKeys(prefix, 'minnow');
+    redis = new Redis(redisUrl);
+    queue = openQueue({ redisUrl, prefix, model: 'minnow' });
+    other = openQueue({ redisUrl, prefix, model: 'minnow' });
+    await Promise.all([queue.ready(), other.ready()]);
+    jobs = new Map();
+    consumer = openCollectorConsumer({ redisUrl, prefix, model: 'minnow', capacity: 8 });
+    consumer.start((job) => jobs.set(job.id, job));
+  });
+  afterEach(async () => {
+    await consumer.close({ timeoutMs: 0 });
+    await Promise.all([queue.close(), other.close()]);
+    redis.disconnect();
+  });
+
+  async function submitted(id: string): Promise<ClaimedJob> {
+    await queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority: 5 });
+    await eventually(`the claim of ${id}`, () => jobs.has(id));
+    const job = jobs.get(id);
+    if (job === undefined) throw new Error('not claimed');
+    return job;
+  }
+
+  async function append(job: ClaimedJob, from: number, to: number): Promise<void> {
+    for (let position = from; position < to; position += 1) job.append(sampleTokens(position));
+    await eventually(
+      'the log',
+      async () => (await redis.xrevrange(keys.log(job.id), '+', '-', 'COUNT', 1))[0]?.[0] === `${to}-1`,
+    );
+  }
+
+  const tokens = (events: RequestEvent[]): number[] =>
+    events.flatMap((event) => (event.type === 'tokens' ? event.tokenIds : []));
+
+  it('lets another process join in the middle: both read the same tokens', async () => {
+    const first = all('the first reader', queue.replies.listen('a'));
+    const job = await submitted('a');
+    await append(job, 0, 5);
+    const second = all('the second reader', other.replies.attach('a'));
+    await eventually('the reader is in the set', async () => (await redis.scard(keys.readers('a'))) === 1);
+    await append(job, 5, 9);
+    await job.complete(sampleResult(9));
+    expect(tokens(await first)).toEqual(sampleResult(9).tokenIds);
+    expect(tokens(await second)).toEqual(sampleResult(9).tokenIds);
+    expect((await second).at(-1)).toEqual((await first).at(-1));
+    expect(await redis.exists(keys.readers('a'))).toBe(0);
+  });
+
+  it('resumes from a position, also after the end', async () => {
+    const job = await submitted('a');
+    await append(job, 0, 4);
+    await append(job, 4, 6);
+    await job.complete(sampleResult(6));
+    expect(tokens(await all('all', other.replies.attach('a')))).toEqual([0, 1, 2, 3, 4, 5]);
+    const tail = await all('the tail', other.replies.attach('a', { position: 4 }));
+    expect(tokens(tail)).toEqual([4, 5]);
+    expect(tail.at(-1)?.type).toBe('completed');
+  });
+
+  it('rejects for a request that is not there', async () => {
+    await expect(all('nothing', queue.replies.attach('nobody'))).rejects.toMatchObject({ code: 'job_not_found' });
+  });
+
+  it('refuses more readers than a request can have', async () => {
+    await submitted('a');
+    await redis.sadd(keys.readers('a'), ...Array.from({ length: 16 }, (_, n) => `reader-${n}`));
+    await expect(all('nothing', other.replies.attach('a'))).rejects.toMatchObject({ code: 'rate_limit_exceeded' });
+  });
+
+  it('finds an end that nobody announced', async () => {
+    const events = all('the events', queue.replies.listen('a'), 15_000);
+    const job = await submitted('a');
+    await append(job, 0, 2);
+    // As if the worker had died between finishing the job and telling of it.
+    await redis.hset(`${keys.bull}a`, { returnvalue: JSON.stringify(sampleResult(2)), finishedOn: Date.now() });
+    await redis.zadd(`${keys.bull}completed`, Date.now(), 'a');
+    expect((await events).at(-1)).toEqual({ type: 'completed', result: sampleResult(2) });
+  });
+
+  it('finds what it missed while its reply stream was gone', async () => {
+    const events = all('the events', queue.replies.listen('a'), 15_000);
+    const job = await submitted('a');
+    await redis.del(keys.replies(queue.replies.replyTo));
+    await append(job, 0, 3);
+    await job.complete(sampleResult(3));
+    expect(tokens(await events)).toEqual([0, 1, 2]);
+  });
+
+  it('does not write for a producer that is gone, and its stream expires', async () => {
+    const job = await submitted('a');
+    const key = keys.replies(queue.replies.replyTo);
+    expect(await redis.pttl(key)).toBeGreaterThan(0);
+    await queue.replies.close();
+    await append(job, 0, 3);
+    expect(await redis.exists(key)).toBe(0);
+    expect(await redis.pttl(keys.log('a'))).toBeGreaterThan(0);
+  });
+
+  it('stops listening when the reader leaves, and nothing else', async () => {
+    const controller = new AbortController();
+    const left = all('the events', queue.replies.listen('a', controller.signal));
+    const job = await submitted('a');
+    controller.abort();
+    expect(await left).toEqual([]);
+    await append(job, 0, 1);
+    expect(job.signal.aborted).toBe(false);
+  });
+
+  it('goes on after Redis was away, without a gap', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    const far = openQueue({ redisUrl: proxy.url, prefix, model: 'minnow' });
+    await far.ready();
+    const job = await submitted('a');
+    const events = all('the events', far.replies.attach('a'), 20_000);
+    await append(job, 0, 3);
+    await proxy.down();
+    await append(job, 3, 6);
+    await proxy.up();
+    await append(job, 6, 8);
+    await job.complete(sampleResult(8));
+    expect(tokens(await events)).toEqual(sampleResult(8).tokenIds);
+    await far.close();
+    await proxy.close();
+  });
+
+  it('tells its readers when Redis stays away', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    const far = openQueue({ redisUrl: proxy.url, prefix, model: 'minnow', giveUpMs: 1_000 });
+    await far.ready();
+    const events = all('the events', far.replies.listen('a'));
+    await proxy.down();
+    await expect(events).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(soon('the refusal', far.producer.depth(), 2_500)).rejects.toMatchObject({ code: 'unavailable' });
+    await far.close();
+    await proxy.close();
+  });
+});

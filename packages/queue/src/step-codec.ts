@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import type { ModelKeys } from './keys.ts';
+import { type Chunk, chunkEvent, type Outbox } from './outbox.ts';
+
+/** How a job ends: `event` is the terminal RequestEvent as JSON, `value` the result or ErrorBody in it. */
+export type End =
+  | { kind: 'completed' | 'failed'; value: string; event: string }
+  | { kind: 'handed-back' }
+  | { kind: 'later'; delayMs: number };
+
+/** How an end went: `lost` when the job is another worker's, or gone, by now. */
+export type EndOutcome = 'done' | 'lost';
+
+/** One thing to write, as step.ts takes it. */
+export type Item =
+  | { kind: 'emit'; outbox: Outbox; chunk: Chunk }
+  | { kind: 'end'; outbox: Outbox; end: End; settle: (outcome: EndOutcome) => void }
+  | { kind: 'look'; outbox: Outbox; renew: boolean };
+
+/** Jobs that a step is to claim. A step that is sent again under the same id gives the same claims. */
+export interface ClaimRequest {
+  stepId: string;
+  wanted: number;
+  /** Jobs held, besides those that this step ends. */
+  held: number;
+  lockMs: number;
+  worker: string;
+}
+
+export interface RawClaim {
+  id: string;
+  token: string;
+  /** BullMQ's job hash. */
+  fields: Map<string, string>;
+  /** Entries of the token log, TokensEvent as JSON. */
+  log: string[];
+}
+
+export interface ClaimReply {
+  claims: RawClaim[];
+  /** Milliseconds for which BullMQ's rate limiter holds the queue, or 0. */
+  limitedMs: number;
+  /** Unix time in milliseconds of the next delayed job, or 0. */
+  nextDelayedAt: number;
+  /** Jobs still waiting. */
+  waiting: number;
+  /** The claims are suspects, which run apart from all others. */
+  apart: boolean;
+  /** Nothing was given because this worker is to empty itself for suspects. */
+  mustEmpty: boolean;
+}
+
+export interface StepReply {
+  /** One per item: codes of step.ts. */
+  codes: number[];
+  cancelledIds: string[];
+  claim: ClaimReply;
+}
+
+/** Codes of step.ts. */
+export const NOT_HELD = -1;
+export const FAILED: number = -100;
+/** Minus the log's length. */
+export const TOO_SHORT: number = -1_000;
+
+export interface StepLimits {
+  keys: ModelKeys;
+  /** Seconds that finished jobs and token logs are kept. */
+  resultTtlS: number;
+  /** Entries of one reply stream. */
+  repliesMax: number;
+}
+
+export function encodeStep(
+  { keys, resultTtlS, repliesMax }: StepLimits,
+  items: readonly Item[],
+  claim: ClaimRequest | undefined,
+): (string | number)[] {
+  const { stepId, wanted, held, lockMs, worker } = claim ?? { stepId: '', wanted: 0, held: 0, lockMs: 0, worker: '' };
+  const limits = [keys.bull, keys.own, resultTtlS * 1000, repliesMax, resultTtlS];
+  return [...limits, stepId, wanted, held, lockMs, worker, ...items.flatMap(encodeItem)];
+}
+
+function encodeItem(item: Item): (string | number)[] {
+  const { id, token, replyTo } = item.outbox.claim;
+  if (item.kind === 'look') return [item.renew ? 'L' : 'K', id, token];
+  if (item.kind === 'emit') {
+    const { position, end } = item.chunk;
+    return ['E', id, token, replyTo, position, end, JSON.stringify(chunkEvent(item.chunk))];
+  }
+  const { end } = item;
+  if (end.kind === 'handed-back') return ['B', id, token];
+  if (end.kind === 'later') return ['D', id, token, end.delayMs];
+  const letter = end.kind === 'completed' ? 'C' : 'F';
+  return [letter, id, token, replyTo, item.outbox.length, end.value, end.event];
+}
+
+const RawReply = z.tuple([
+  z.array(z.number()),
+  z.array(z.string()),
+  z.array(z.tuple([z.string(), z.string(), z.array(z.string()), z.array(z.string())])),
+  z.tuple([z.number(), z.number(), z.number(), z.number()]),
+]);
+
+export function decodeStep(reply: unknown): StepReply {
+  const [codes, cancelledIds, claims, [limitedMs, nextDelayedAt, waiting, apart]] = RawReply.parse(reply);
+  return {
+    codes,
+    cancelledIds,
+    claim: {
+      claims: claims.map(([id, token, flat, log]) => ({ id, token, fields: fieldsOf(flat), log })),
+      limitedMs,
+      nextDelayedAt,
+      waiting,
+      apart: apart > 0,
+      mustEmpty: apart < 0,
+    },
+  };
+}
+
+function fieldsOf(flat: readonly string[]): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(flat[at] ?? '', flat[at + 1] ?? '');
+  return fields;
+}

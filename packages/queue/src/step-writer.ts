@@ -1,0 +1,267 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { isOutage } from './connection.ts';
+import { STEP } from './lua/step.ts';
+import { type Chunk, type Claim, Outbox } from './outbox.ts';
+import {
+  type ClaimReply,
+  type ClaimRequest,
+  decodeStep,
+  type End,
+  type EndOutcome,
+  encodeStep,
+  FAILED,
+  type Item,
+  NOT_HELD,
+  type StepLimits,
+  TOO_SHORT,
+} from './step-codec.ts';
+
+/** Tokens of steps shorter than this share a round trip: Redis load follows time, not speed. Ends and claims do not wait. */
+const SHORTEST_INTERVAL_MS = 15;
+/** Round trips under way at once: worker and Redis overlap, and nothing piles up. */
+const MOST_IN_FLIGHT = 2;
+/** Chunks of one job, and items of all jobs, in one round trip. */
+const CHUNKS_PER_JOB = 8;
+const ITEMS_PER_STEP = 512;
+const RETRY_DELAY_MS = 250;
+/** A job whose items fail this often in a row, while Redis answers, is given up. */
+const MOST_FAILURES = 20;
+
+/** Who claims through the writer's round trips. */
+export interface ClaimSource {
+  /** What the next step is to claim, given that it ends `ends` jobs; `wanted` may be 0. Every request is answered. */
+  request(ends: number): ClaimRequest;
+  /** True when a step should go out for the claim alone. */
+  readonly eager: boolean;
+  take(request: ClaimRequest, ends: number, reply: ClaimReply): void;
+  /** The step failed; its claims, if it made any, come when the request is sent again. */
+  failed(request: ClaimRequest, ends: number): void;
+}
+
+export interface StepWriterOptions extends StepLimits {
+  redis: Redis;
+  /** How often every held job is looked at, whether or not it wrote: a lost lock or a missed cancel call shows. */
+  lookIntervalMs: number;
+  /** True to renew the locks while looking. */
+  renewLocks?: () => boolean;
+  claims?: ClaimSource;
+  onLost(claim: Claim): void;
+  onCancelled(jobId: string): void;
+  onEmit(emit: { jobs: number; tokens: number; durationMs: number }): void;
+  onError(message: string): void;
+}
+
+/**
+ * Writes for all held jobs together: tokens to logs and readers, and the ends of jobs. Nobody waits for it but those
+ * who end a job; an end goes out only behind the job's tokens.
+ */
+export class StepWriter {
+  readonly #options: StepWriterOptions;
+  readonly #outboxes = new Map<string, Outbox>();
+  readonly #dirty = new Set<Outbox>();
+  readonly #ending = new Map<Outbox, { end: End; settle: (outcome: EndOutcome) => void }>();
+  readonly #failures = new Map<Outbox, number>();
+  readonly #lookTimer: NodeJS.Timeout;
+  #looks: Outbox[] = [];
+  #inFlight = 0;
+  #lastFlushAt = 0;
+  #immediate: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: StepWriterOptions) {
+    this.#options = options;
+    this.#lookTimer = setInterval(() => this.#lookAtAll(), options.lookIntervalMs);
+    this.#lookTimer.unref();
+  }
+
+  /** Begins to write for a claim whose log is `position` long. */
+  open(claim: Claim, position: number): Outbox {
+    const outbox = new Outbox(claim, position);
+    this.#outboxes.set(claim.token, outbox);
+    return outbox;
+  }
+
+  /** Tells that the outbox has something new. */
+  touch(outbox: Outbox): void {
+    if (!this.#outboxes.has(outbox.claim.token)) return;
+    this.#dirty.add(outbox);
+    this.schedule();
+  }
+
+  /** Ends a claim behind its tokens; `settle` is called once. Waits for Redis as long as Redis is away. */
+  end(outbox: Outbox, end: End, settle: (outcome: EndOutcome) => void): void {
+    if (!this.#outboxes.has(outbox.claim.token)) {
+      settle('lost');
+      return;
+    }
+    this.#ending.set(outbox, { end, settle });
+    this.#dirty.add(outbox);
+    this.schedule();
+  }
+
+  /** Stops writing for a claim that is no longer this worker's. */
+  drop(outbox: Outbox): void {
+    this.#outboxes.delete(outbox.claim.token);
+    this.#dirty.delete(outbox);
+    this.#failures.delete(outbox);
+    const ending = this.#ending.get(outbox);
+    this.#ending.delete(outbox);
+    ending?.settle('lost');
+  }
+
+  /** Sends what there is: at once when a job ends or is wanted, else when the shortest interval is over. */
+  schedule(): void {
+    if (this.#closed || this.#immediate !== undefined || this.#inFlight >= MOST_IN_FLIGHT) return;
+    const urgent = this.#ending.size > 0 || this.#options.claims?.eager === true;
+    const wait = urgent ? 0 : this.#lastFlushAt + SHORTEST_INTERVAL_MS - performance.now();
+    if (wait <= 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#immediate = setImmediate(() => {
+        this.#immediate = undefined;
+        void this.#flush();
+      });
+      return;
+    }
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#flush();
+    }, wait);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#lookTimer);
+    clearTimeout(this.#timer);
+    for (const outbox of [...this.#outboxes.values()]) this.drop(outbox);
+  }
+
+  #lookAtAll(): void {
+    this.#looks = [...this.#outboxes.values()];
+    if (this.#looks.length > 0 || this.#options.claims?.eager === true) this.schedule();
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#closed || this.#inFlight >= MOST_IN_FLIGHT) return;
+    const items = this.#collect();
+    const ends = items.filter((item) => item.kind === 'end').length;
+    const claim = this.#options.claims?.request(ends);
+    if (items.length === 0 && (claim === undefined || claim.wanted === 0)) return;
+    this.#inFlight += 1;
+    const startedAt = performance.now();
+    this.#lastFlushAt = startedAt;
+    try {
+      const { redis, keys } = this.#options;
+      const reply = decodeStep(await STEP.run(redis, keys.bull, encodeStep(this.#options, items, claim)));
+      if (this.#closed) return;
+      this.#settle(items, reply.codes, startedAt);
+      for (const id of reply.cancelledIds) this.#options.onCancelled(id);
+      if (claim !== undefined) this.#options.claims?.take(claim, ends, reply.claim);
+    } catch (error) {
+      if (claim !== undefined) this.#options.claims?.failed(claim, ends);
+      await this.#putBack(items, error);
+    } finally {
+      this.#inFlight -= 1;
+      const more = this.#dirty.size > 0 || this.#looks.length > 0 || this.#options.claims?.eager === true;
+      if (more) this.schedule();
+    }
+  }
+
+  #collect(): Item[] {
+    const items: Item[] = [];
+    for (const outbox of this.#dirty) {
+      if (items.length >= ITEMS_PER_STEP) break;
+      for (const chunk of outbox.take(CHUNKS_PER_JOB)) items.push({ kind: 'emit', outbox, chunk });
+      if (outbox.waiting) continue;
+      this.#dirty.delete(outbox);
+      const ending = this.#ending.get(outbox);
+      if (ending === undefined) continue;
+      this.#ending.delete(outbox);
+      items.push({ kind: 'end', outbox, ...ending });
+    }
+    const renew = this.#options.renewLocks?.() ?? false;
+    for (const outbox of this.#looks.splice(0, ITEMS_PER_STEP)) {
+      if (this.#outboxes.has(outbox.claim.token)) items.push({ kind: 'look', outbox, renew });
+    }
+    return items;
+  }
+
+  #settle(items: readonly Item[], codes: readonly number[], startedAt: number): void {
+    const jobs = new Set<string>();
+    let tokens = 0;
+    for (const [index, item] of items.entries()) {
+      const code = codes[index] ?? FAILED;
+      if (code === FAILED) {
+        this.#retry(item);
+      } else if (item.kind === 'end') {
+        this.#settleEnd(item, code);
+      } else if (code === NOT_HELD) {
+        this.#lose(item.outbox);
+      } else if (item.kind === 'emit') {
+        this.#settleEmit(item.outbox, item.chunk, code);
+        jobs.add(item.outbox.claim.id);
+        tokens += item.chunk.end - item.chunk.position;
+      }
+    }
+    if (jobs.size > 0) this.#options.onEmit({ jobs: jobs.size, tokens, durationMs: performance.now() - startedAt });
+  }
+
+  #settleEmit(outbox: Outbox, chunk: Chunk, length: number): void {
+    this.#failures.delete(outbox);
+    if (!outbox.acknowledge(chunk, length)) {
+      this.#options.onError(`the token log of job ${outbox.claim.id} does not fit what this worker generated`);
+      this.#lose(outbox);
+    } else if (outbox.waiting) {
+      this.touch(outbox);
+    }
+  }
+
+  #settleEnd(item: Item & { kind: 'end' }, code: number): void {
+    if (code <= TOO_SHORT) {
+      item.outbox.resendFrom(TOO_SHORT - code);
+      this.#ending.set(item.outbox, item);
+      this.touch(item.outbox);
+      return;
+    }
+    this.#outboxes.delete(item.outbox.claim.token);
+    this.#failures.delete(item.outbox);
+    item.settle(code === 0 ? 'done' : 'lost');
+  }
+
+  /** Redis answered, but this item failed inside the script (out of memory, a key of a foreign type). */
+  #retry(item: Item): void {
+    const failures = (this.#failures.get(item.outbox) ?? 0) + 1;
+    this.#failures.set(item.outbox, failures);
+    if (item.kind === 'end') this.#ending.set(item.outbox, item);
+    if (failures > MOST_FAILURES) {
+      this.#options.onError(`job ${item.outbox.claim.id} could not be written ${failures} times and is given up`);
+      this.#lose(item.outbox);
+      return;
+    }
+    item.outbox.rewind();
+    setTimeout(() => this.touch(item.outbox), RETRY_DELAY_MS).unref();
+  }
+
+  #lose(outbox: Outbox): void {
+    if (!this.#outboxes.has(outbox.claim.token)) return;
+    this.drop(outbox);
+    this.#options.onLost(outbox.claim);
+  }
+
+  async #putBack(items: readonly Item[], error: unknown): Promise<void> {
+    if (this.#closed) return;
+    this.#options.onError(`writing to Redis failed and is tried again: ${messageOf(error)}`);
+    for (const item of items) {
+      item.outbox.rewind();
+      if (item.kind === 'end') this.#ending.set(item.outbox, item);
+      if (this.#outboxes.has(item.outbox.claim.token)) this.#dirty.add(item.outbox);
+    }
+    await sleep(isOutage(error) ? RETRY_DELAY_MS : 4 * RETRY_DELAY_MS, undefined, { ref: false });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.slice(0, 200) : 'unknown error';
+}

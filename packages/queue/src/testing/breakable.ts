@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis';
+import { type Connect, connector } from '../connection.ts';
+
+export interface BreakableConnections {
+  connect: Connect;
+  /** Cuts every connection at once and for good, as a killed process would: nothing is said, nothing is sent any more. */
+  kill(): void;
+  /** Drops the sockets; the clients reconnect by themselves. */
+  drop(): void;
+}
+
+/** Connections whose end a test decides; duplicates made by BullMQ included. */
+export function breakableConnections(redisUrl: string): BreakableConnections {
+  const open = connector(redisUrl);
+  const connections: Redis[] = [];
+  const track = (redis: Redis): Redis => {
+    connections.push(redis);
+    const duplicate = redis.duplicate.bind(redis);
+    redis.duplicate = (override) => {
+      const copy = track(duplicate(override));
+      copy.on('error', () => {});
+      return copy;
+    };
+    return redis;
+  };
+  return {
+    connect: (role) => track(open(role)),
+    kill: () => {
+      for (const redis of connections) {
+        // No command of a dead process is ever answered, nor sent later.
+        redis.options.enableOfflineQueue = true;
+        redis.options.retryStrategy = () => undefined;
+        redis.sendCommand = () => new Promise(() => {});
+        redis.stream?.destroy();
+      }
+    },
+    drop: () => {
+      for (const redis of connections) redis.stream?.destroy();
+    },
+  };
+}
