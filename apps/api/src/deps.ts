@@ -1,0 +1,21 @@
+import type { ApiConfig } from '@shoal/config';
+import type { ApiMetrics, Logger } from '@shoal/telemetry';
+import type { Models } from './models.ts';
+
+/** Everything that the server needs from outside, so that tests can hand in their own. */
+export interface ServerDeps {
+  readonly config: Readonly<ApiConfig>;
+  readonly models: Models;
+  readonly metrics: ApiMetrics;
+  readonly logger: Logger;
+  /** Unix time in milliseconds. */
+  readonly clock: () => number;
+  /** A new request id, `[A-Za-z0-9_-]{1,60}`, never a number. */
+  readonly randomId: () => string;
+  /** A new seed, 0 … 2^53 − 1. */
+  readonly randomSeed: () => number;
+  /** Milliseconds of silence after which an open stream gets a comment. Default 5,000. */
+  readonly keepAliveMs?: number;
+  /** Milliseconds that a reader may refuse to take bytes before it is cut off. Default 30,000. */
+  readonly slowReaderMs?: number;
+}

@@ -1,0 +1,49 @@
+import { ShoalError } from '@shoal/protocol';
+import type { App } from '../app.ts';
+
+/** The door of this process: how many callers are inside, and whether it is still open. */
+export interface Admission {
+  /**
+   * From now on, every new request is turned away with `unavailable`, and connections end with their answer. Resolves
+   * once everybody inside has left.
+   */
+  close(): Promise<void>;
+}
+
+/** Milliseconds after which a caller who found the door closed, or the house full, may try another replica. */
+const RETRY_AFTER_MS = 1000;
+
+/**
+ * Turns callers of `/v1/` away before their bodies are read: when the process is shutting down, or when it holds as many
+ * of them as it can remember. (The bound on the queue itself is the producer's.)
+ */
+export function installAdmission(app: App, options: { maxInFlight: number }): Admission {
+  let open = true;
+  let inFlight = 0;
+  let onEmpty = (): void => {};
+  app.addHook('onRequest', async (request, reply) => {
+    if (!open) reply.header('connection', 'close');
+    if (!request.url.startsWith('/v1/')) return;
+    if (!open) {
+      throw new ShoalError('unavailable', 'this server is shutting down; try again', { retryAfterMs: RETRY_AFTER_MS });
+    }
+    if (inFlight >= options.maxInFlight) {
+      const message = `this server holds ${inFlight} requests already; try again shortly`;
+      throw new ShoalError('queue_full', message, { retryAfterMs: RETRY_AFTER_MS });
+    }
+    inFlight += 1;
+    reply.raw.once('close', () => {
+      inFlight -= 1;
+      if (inFlight === 0) onEmpty();
+    });
+  });
+  return {
+    close() {
+      open = false;
+      return new Promise((resolve) => {
+        onEmpty = resolve;
+        if (inFlight === 0) resolve();
+      });
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { ShoalError } from '@shoal/protocol';
+import type { z } from 'zod';
+import type { App } from '../app.ts';
+import { validate } from '../schemas/validate.ts';
+
+/** Reads bodies as strict UTF-8 JSON, and checks them by the zod schema of their route. */
+export function installBody(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      if (request.headers['content-encoding'] !== undefined) throw malformed('send the body without content-encoding');
+      done(null, parseJsonBody(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
+    try {
+      return { value: validate(schema, data) };
+    } catch (error) {
+      return { error: error as Error };
+    }
+  });
+}
+
+function parseJsonBody(body: Buffer): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw malformed('the body is not valid UTF-8');
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw malformed('the body is not valid JSON');
+  }
+}
+
+function malformed(message: string): ShoalError {
+  return new ShoalError('invalid_request_error', message);
+}

@@ -1,0 +1,92 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { ERROR_TABLE, type ErrorCode, ShoalError } from '@shoal/protocol';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { App } from '../app.ts';
+
+/** OpenAI's error body. */
+export interface ErrorJson {
+  error: { message: string; type: string; param: string | null; code: string | null };
+}
+
+/** The body for anything that was thrown. What is not a `ShoalError` tells nothing of itself. */
+export function errorJson(error: unknown): ErrorJson {
+  const { code, message, param } = asShoalError(error);
+  return { error: { message, type: ERROR_TABLE[code].type, param: param ?? null, code } };
+}
+
+/** Answers every failure from the one table, whoever found it: a route, fastify, or Node's HTTP parser. */
+export function installErrors(app: App): void {
+  app.setErrorHandler<FastifyError | ShoalError | Error>((error, request, reply) => {
+    const answer = asShoalError(error);
+    if (answer.status >= 500) request.log.warn({ err: error, code: answer.code }, 'request failed');
+    sendError(reply, answer);
+  });
+  app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
+    const message = `there is no ${request.method} route of this path; see /docs`;
+    reply.code(404).send({ error: { message, type: 'not_found_error', param: null, code: null } });
+  });
+}
+
+function sendError(reply: FastifyReply, error: ShoalError): void {
+  if (error.retryAfterMs !== undefined) {
+    const retryAfterMs = Math.min(Math.ceil(error.retryAfterMs), 30_000);
+    reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+    reply.header('retry-after-ms', retryAfterMs);
+  }
+  if (!error.retryable) reply.header('x-should-retry', 'false');
+  reply.code(error.status).send(errorJson(error));
+}
+
+function asShoalError(error: unknown): ShoalError {
+  if (error instanceof ShoalError) return error;
+  const { code, statusCode } = error as Partial<FastifyError>;
+  const known = code === undefined ? undefined : FASTIFY_ERRORS[code];
+  if (known !== undefined) return new ShoalError(known[0], known[1]);
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new ShoalError('invalid_request_error', 'the request is malformed');
+  }
+  return new ShoalError(
+    'inference_error',
+    'something went wrong in the server; its log has the details under x-request-id',
+  );
+}
+
+const FASTIFY_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: [
+    'payload_too_large',
+    'the body is too large; shorten the prompt, or raise MAX_PROMPT_BYTES',
+  ],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'invalid_request_error',
+    'send the body as JSON, with content-type: application/json',
+  ],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [
+    'invalid_request_error',
+    'the body does not have the length that content-length announced',
+  ],
+};
+
+/** Answers bytes that are not HTTP, in the same shape as everything else, and closes the connection. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'this is not a well-formed HTTP request'];
+  const body = JSON.stringify({
+    error: { message, type: 'invalid_request_error', param: null, code: 'invalid_request_error' },
+  });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the request headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to arrive'],
+};

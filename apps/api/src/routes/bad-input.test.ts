@@ -1,0 +1,256 @@
+import { afterEach, expect, test } from 'vitest';
+import { MemoryModel } from '../testing/memory-models.ts';
+import { testServer } from '../testing/test-server.ts';
+
+const SECRET = 'hunter2-do-not-repeat-me';
+const completion = { model: 'minnow', prompt: SECRET };
+const chat = { model: 'minnow', messages: [{ role: 'user', content: SECRET }] };
+
+const server = testServer({ env: { MAX_PROMPT_BYTES: '2048' } });
+afterEach(() => {
+  expect(server.model.jobs.size, 'nothing that is refused reaches the queue').toBe(0);
+});
+
+/** What, the body (an object goes as JSON), the error code, the param. */
+type Case = [what: string, body: object | string | Buffer, code: string, param: string | null];
+
+const BODY_CASES: Case[] = [
+  ['no body', '', 'invalid_request_error', null],
+  ['not JSON', `{"prompt": ${SECRET}`, 'invalid_request_error', null],
+  ['JSON cut off', '{"model":"minnow","prompt":"hunter2-do-not', 'invalid_request_error', null],
+  ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), 'invalid_request_error', null],
+  ['UTF-8 cut off', Buffer.from('{"prompt":"é"}').subarray(0, 12), 'invalid_request_error', null],
+  ['an array', [completion], 'invalid_request_error', null],
+  ['null', 'null', 'invalid_request_error', null],
+  ['a string', `"${SECRET}"`, 'invalid_request_error', null],
+  ['deep nesting', `${'['.repeat(5000)}${']'.repeat(5000)}`, 'invalid_request_error', null],
+  ['no model', { prompt: SECRET, messages: chat.messages }, 'invalid_request_error', 'model'],
+  ['a model that is a number', { ...completion, ...chat, model: 5 }, 'invalid_request_error', 'model'],
+  ['an unknown model', { ...completion, ...chat, model: 'shark' }, 'model_not_found', 'model'],
+  ['a model named like a property', { ...completion, ...chat, model: '__proto__' }, 'model_not_found', 'model'],
+];
+
+const OPTION_CASES: [what: string, options: object, param: string][] = [
+  ['max_tokens 0', { max_tokens: 0 }, 'max_tokens'],
+  ['max_tokens -1', { max_tokens: -1 }, 'max_tokens'],
+  ['max_tokens 1e30', { max_tokens: 1e30 }, 'max_tokens'],
+  ['max_tokens 1.5', { max_tokens: 1.5 }, 'max_tokens'],
+  ['max_tokens as text', { max_tokens: '5' }, 'max_tokens'],
+  ['temperature -1', { temperature: -1 }, 'temperature'],
+  ['temperature 2.1', { temperature: 2.1 }, 'temperature'],
+  ['temperature 1e308', { temperature: 1e308 }, 'temperature'],
+  ['temperature as text', { temperature: 'hot' }, 'temperature'],
+  ['top_p 0', { top_p: 0 }, 'top_p'],
+  ['top_p 1.1', { top_p: 1.1 }, 'top_p'],
+  ['top_k -2', { top_k: -2 }, 'top_k'],
+  ['a negative seed', { seed: -1 }, 'seed'],
+  ['a seed beyond 2^53', { seed: 2 ** 53 }, 'seed'],
+  ['five stops', { stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop'],
+  ['an empty stop', { stop: '' }, 'stop'],
+  ['a long stop', { stop: 'x'.repeat(129) }, 'stop'],
+  ['a stop that is a number', { stop: [5] }, 'stop'],
+  ['stream as text', { stream: 'yes' }, 'stream'],
+  ['stream_options as text', { stream_options: 'usage' }, 'stream_options'],
+  ['priority 10', { priority: 10 }, 'priority'],
+  ['priority -1', { priority: -1 }, 'priority'],
+  ['timeout_ms 0', { timeout_ms: 0 }, 'timeout_ms'],
+  ['timeout_ms of a year', { timeout_ms: 31_536_000_000 }, 'timeout_ms'],
+  ['n 2', { n: 2 }, 'n'],
+  ['best_of 2', { best_of: 2 }, 'best_of'],
+  ['echo', { echo: true }, 'echo'],
+  ['logprobs', { logprobs: 5 }, 'logprobs'],
+  ['logit_bias', { logit_bias: { 5: 100 } }, 'logit_bias'],
+  ['frequency_penalty', { frequency_penalty: 0.5 }, 'frequency_penalty'],
+  ['tools', { tools: [{ type: 'function' }] }, 'tools'],
+  ['response_format', { response_format: { type: 'json_object' } }, 'response_format'],
+];
+
+const COMPLETION_CASES: Case[] = [
+  ['no prompt', { model: 'minnow' }, 'invalid_request_error', 'prompt'],
+  ['prompt null', { ...completion, prompt: null }, 'invalid_request_error', 'prompt'],
+  ['prompt a number', { ...completion, prompt: 5 }, 'invalid_request_error', 'prompt'],
+  ['prompt an object', { ...completion, prompt: { text: SECRET } }, 'invalid_request_error', 'prompt'],
+  ['an empty prompt', { ...completion, prompt: '' }, 'invalid_request_error', 'prompt'],
+  ['no prompts', { ...completion, prompt: [] }, 'invalid_request_error', 'prompt'],
+  ['an empty prompt among others', { ...completion, prompt: ['a', ''] }, 'invalid_request_error', 'prompt[1]'],
+  ['text and token ids mixed', { ...completion, prompt: [SECRET, 5] }, 'invalid_request_error', 'prompt'],
+  ['129 prompts', { ...completion, prompt: Array(129).fill('a') }, 'invalid_request_error', 'prompt'],
+  ['half a surrogate pair', '{"model":"minnow","prompt":"\\ud800"}', 'invalid_request_error', 'prompt'],
+  ['a negative token id', { ...completion, prompt: [-1] }, 'invalid_request_error', 'prompt[0]'],
+  ['a token id beyond the vocabulary', { ...completion, prompt: [261] }, 'invalid_request_error', 'prompt'],
+  [
+    'as many token ids as the context',
+    { ...completion, prompt: Array(512).fill(1) },
+    'context_length_exceeded',
+    'prompt',
+  ],
+  ['a prompt that is too large', { ...completion, prompt: 'x'.repeat(2049) }, 'payload_too_large', null],
+  [
+    'prompts that are too large together',
+    { ...completion, prompt: ['é'.repeat(600), 'é'.repeat(600)] },
+    'payload_too_large',
+    null,
+  ],
+  ['a body that is too large', { ...completion, user: 'x'.repeat(80_000) }, 'payload_too_large', null],
+];
+
+const CHAT_CASES: Case[] = [
+  ['no messages', { model: 'minnow' }, 'invalid_request_error', 'messages'],
+  ['an empty conversation', { ...chat, messages: [] }, 'invalid_request_error', 'messages'],
+  [
+    'messages that say nothing',
+    { ...chat, messages: [{ role: 'user', content: '' }] },
+    'invalid_request_error',
+    'messages',
+  ],
+  ['messages a string', { ...chat, messages: SECRET }, 'invalid_request_error', 'messages'],
+  ['a message a string', { ...chat, messages: [SECRET] }, 'invalid_request_error', 'messages[0]'],
+  [
+    'an unknown role',
+    { ...chat, messages: [{ role: SECRET, content: 'x' }] },
+    'invalid_request_error',
+    'messages[0].role',
+  ],
+  [
+    'a tool message',
+    { ...chat, messages: [{ role: 'tool', content: 'x' }] },
+    'invalid_request_error',
+    'messages[0].role',
+  ],
+  [
+    'content a number',
+    { ...chat, messages: [{ role: 'user', content: 5 }] },
+    'invalid_request_error',
+    'messages[0].content',
+  ],
+  [
+    'an image',
+    { ...chat, messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: SECRET } }] }] },
+    'invalid_request_error',
+    'messages[0].content',
+  ],
+  [
+    '1,001 messages',
+    { ...chat, messages: Array(1001).fill({ role: 'user', content: 'a' }) },
+    'invalid_request_error',
+    'messages',
+  ],
+  [
+    'messages too large together',
+    { ...chat, messages: Array(3).fill({ role: 'user', content: 'x'.repeat(700) }) },
+    'payload_too_large',
+    null,
+  ],
+  ['max_completion_tokens 0', { ...chat, max_completion_tokens: 0 }, 'invalid_request_error', 'max_completion_tokens'],
+];
+
+const STATUS: Record<string, number> = {
+  invalid_request_error: 400,
+  context_length_exceeded: 400,
+  model_not_found: 404,
+  payload_too_large: 413,
+};
+
+async function expectRefusal(url: string, [, body, code, param]: Case): Promise<void> {
+  const payload = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  const response = await server.app.inject({
+    method: 'POST',
+    url,
+    payload,
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(response.statusCode).toBe(STATUS[code]);
+  expect(response.json().error).toMatchObject({ code, param });
+  expect(response.json().error.message.length).toBeGreaterThan(10);
+  expect(response.body, 'the prompt is not repeated').not.toContain('hunter2');
+  expect(server.log.join(''), 'the prompt is not logged').not.toContain('hunter2');
+}
+
+for (const url of ['/v1/completions', '/v1/chat/completions', '/v1/jobs']) {
+  const asJob = (body: Case[1]): Case[1] =>
+    url === '/v1/jobs' && typeof body === 'object' && !Array.isArray(body) && !Buffer.isBuffer(body)
+      ? { endpoint: '/v1/completions', ...body }
+      : body;
+  test.each(BODY_CASES)(`${url}: %s`, async (what, body, code, param) => {
+    await expectRefusal(url, [what, asJob(body), code, param]);
+  });
+}
+
+test.each(OPTION_CASES)('/v1/completions: %s', (what, options, param) =>
+  expectRefusal('/v1/completions', [what, { ...completion, ...options }, 'invalid_request_error', param]),
+);
+
+test.each(OPTION_CASES)('/v1/chat/completions: %s', (what, options, param) =>
+  expectRefusal('/v1/chat/completions', [what, { ...chat, ...options }, 'invalid_request_error', param]),
+);
+
+test.each(OPTION_CASES)('/v1/jobs: %s', (what, options, param) =>
+  expectRefusal('/v1/jobs', [
+    what,
+    { endpoint: '/v1/completions', ...completion, ...options },
+    'invalid_request_error',
+    param,
+  ]),
+);
+
+test.each(COMPLETION_CASES)('/v1/completions: %s', (...refusal) => expectRefusal('/v1/completions', refusal));
+
+test.each(CHAT_CASES)('/v1/chat/completions: %s', (...refusal) => expectRefusal('/v1/chat/completions', refusal));
+
+test.each<Case>([
+  ['no endpoint', completion, 'invalid_request_error', 'endpoint'],
+  ['an unknown endpoint', { ...completion, endpoint: '/v1/images' }, 'invalid_request_error', 'endpoint'],
+  [
+    'the other endpoint’s body',
+    { ...completion, endpoint: '/v1/chat/completions' },
+    'invalid_request_error',
+    'messages',
+  ],
+  [
+    'several prompts',
+    { ...completion, endpoint: '/v1/completions', prompt: ['a', 'b'] },
+    'invalid_request_error',
+    'prompt',
+  ],
+])('/v1/jobs: %s', (...refusal) => expectRefusal('/v1/jobs', refusal));
+
+test.each([
+  ['a form', 'application/x-www-form-urlencoded', {}],
+  ['text', 'text/plain', {}],
+  ['a compressed body', 'application/json', { 'content-encoding': 'gzip' }],
+])('a body sent as %s is refused with what to do', async (_, type, extra) => {
+  const headers = { 'content-type': type, ...extra };
+  const response = await server.app.inject({
+    method: 'POST',
+    url: '/v1/completions',
+    payload: 'model=minnow',
+    headers,
+  });
+  expect(response.statusCode).toBe(400);
+  expect(response.json().error.message).toMatch(/^send the body/);
+});
+
+test('a model without a chat template refuses conversations', async () => {
+  const { app, model } = testServer({ model: new MemoryModel({ chat: false }) });
+  const response = await app.inject({ method: 'POST', url: '/v1/chat/completions', payload: chat });
+  expect(response.statusCode).toBe(400);
+  expect(response.json().error).toMatchObject({ code: 'invalid_request_error', param: 'messages' });
+  expect(model.jobs.size).toBe(0);
+});
+
+test.each(['/v2/completions', '/v1/nothing', '/v1/completions/x'])('%s is not a route', async (url) => {
+  const response = await server.app.inject({ method: 'POST', url, payload: {} });
+  expect(response.statusCode).toBe(404);
+  expect(response.json().error).toMatchObject({ type: 'not_found_error', message: expect.stringContaining('/docs') });
+});
+
+test('a fault of our own tells nothing of itself', async () => {
+  const { app, models, log } = testServer();
+  models.find = async () => {
+    throw new TypeError(`cannot read ${SECRET}`);
+  };
+  const response = await app.inject({ method: 'POST', url: '/v1/completions', payload: completion });
+  expect(response.statusCode).toBe(500);
+  expect(response.body).not.toContain('hunter2');
+  expect(log.join('')).toContain('TypeError');
+});

@@ -1,0 +1,51 @@
+import { type RequestEvent, ShoalError } from '@shoal/protocol';
+import type { App } from '../app.ts';
+import type { ServerDeps } from '../deps.ts';
+import { EventStream, streamOptions } from '../generate/event-stream.ts';
+import { findJob } from '../generate/find-job.ts';
+import { eventJson } from '../generate/job-shape.ts';
+import { openScope, reasonOf } from '../generate/request-scope.ts';
+import { errorJson } from '../plugins/errors.ts';
+import { JobPath } from '../schemas/bodies.ts';
+
+/**
+ * A job's events from its first token, or from `Last-Event-ID` on; any replica can serve them, to many readers. The
+ * `id` of an event is the length of the token log after it. Leaving does not cancel the job.
+ */
+export function jobEventRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
+  app.get('/v1/jobs/:id/events', { schema: { params: JobPath } }, async (request, reply) => {
+    const position = positionOf(request.headers['last-event-id']);
+    const { model, view } = await findJob(deps.models, request.params.id, request.tenant);
+    const scope = openScope(reply.raw, { shutdown });
+    const stream = new EventStream(reply, streamOptions(deps));
+    try {
+      let at = position;
+      for await (const event of model.replies.attach(view.id, { position, signal: scope.signal })) {
+        at = positionAfter(event, at);
+        await stream.send(JSON.stringify(eventJson(view.id, event)), at);
+      }
+      if (scope.signal.aborted) throw reasonOf(scope.signal);
+      return undefined;
+    } catch (error) {
+      if (!stream.opened) throw error;
+      await stream.send(JSON.stringify(errorJson(error))).catch(() => {});
+      return undefined;
+    } finally {
+      stream.end();
+      scope.end();
+    }
+  });
+}
+
+function positionOf(lastEventId: string | string[] | undefined): number {
+  if (lastEventId === undefined || lastEventId === '') return 0;
+  if (typeof lastEventId === 'string' && /^\d{1,15}$/.test(lastEventId)) return Number(lastEventId);
+  throw new ShoalError('invalid_request_error', 'Last-Event-ID must be the id of an event of this stream', {
+    param: 'Last-Event-ID',
+  });
+}
+
+function positionAfter(event: RequestEvent, before: number): number {
+  if (event.type === 'tokens') return event.position + event.tokenIds.length;
+  return event.type === 'completed' ? event.result.tokenIds.length : before;
+}

@@ -1,0 +1,164 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { answer } from '../testing/memory-models.ts';
+import { type TestServer, testServer } from '../testing/test-server.ts';
+
+let server: TestServer | undefined;
+afterEach(async () => {
+  await server?.close(0);
+  server = undefined;
+});
+
+async function listen(
+  options: Parameters<typeof testServer>[0] = {},
+): Promise<TestServer & { url: string; port: number }> {
+  const started = testServer(options);
+  server = started;
+  const url = await started.app.listen({ port: 0, host: '127.0.0.1' });
+  return { ...started, url, port: (started.app.server.address() as AddressInfo).port };
+}
+
+const json = { 'content-type': 'application/json' };
+const completion = (fields: object = {}) => ({
+  method: 'POST',
+  headers: json,
+  body: JSON.stringify({ model: 'minnow', prompt: 'hi', ...fields }),
+});
+
+/** Sends bytes, and returns what comes back until the server closes the connection. */
+async function exchange(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  let received = '';
+  socket.on('data', (data) => {
+    received += data.toString();
+  });
+  socket.write(bytes);
+  await once(socket, 'close');
+  return received;
+}
+
+test('a caller who leaves a stream cancels it', async () => {
+  const { url, model } = await listen();
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  const caller = new AbortController();
+  const response = await fetch(`${url}/v1/completions`, { ...completion({ stream: true }), signal: caller.signal });
+  const reader = response.body?.getReader();
+  expect(new TextDecoder().decode((await reader?.read())?.value)).toContain('"text":"hel"');
+  caller.abort();
+  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']));
+  await vi.waitFor(() => expect(model.listening).toBe(0));
+});
+
+test('a caller who leaves before the answer cancels all its jobs', async () => {
+  const { url, model } = await listen();
+  model.script = () => undefined;
+  const caller = new AbortController();
+  const answering = fetch(`${url}/v1/completions`, { ...completion({ prompt: ['a', 'b'] }), signal: caller.signal });
+  await vi.waitFor(() => expect(model.jobs.size).toBe(2));
+  caller.abort();
+  await expect(answering).rejects.toThrow();
+  await vi.waitFor(() => expect(model.cancelled.sort()).toEqual(['r1-0', 'r1-1']));
+});
+
+test('a reader who leaves a job’s events does not cancel the job', async () => {
+  const { url, model } = await listen();
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  await fetch(`${url}/v1/jobs`, completion({ endpoint: '/v1/completions' }));
+  const caller = new AbortController();
+  const response = await fetch(`${url}/v1/jobs/r1/events`, { signal: caller.signal });
+  await response.body?.getReader().read();
+  expect(model.listening).toBe(1);
+  caller.abort();
+  await vi.waitFor(() => expect(model.listening).toBe(0));
+  expect(model.cancelled).toEqual([]);
+});
+
+test('a stream that waits is kept alive by comments', async () => {
+  const { url, model } = await listen({ deps: { keepAliveMs: 5 } });
+  model.script = () => undefined;
+  const response = await fetch(`${url}/v1/completions`, completion({ stream: true }));
+  expect(response.headers.get('x-shoal-job-id')).toBe('r1');
+  const reader = response.body?.getReader();
+  expect(new TextDecoder().decode((await reader?.read())?.value)).toMatch(/^(: keep-alive\n\n)+$/);
+  model.tell('r1', ...answer('hello', ['hello']));
+  let rest = '';
+  for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
+    rest += new TextDecoder().decode(part.value);
+  }
+  expect(rest).toContain('"text":"hello"');
+  expect(rest.trimEnd().endsWith('data: [DONE]')).toBe(true);
+});
+
+test('a reader who does not read is cut off, and others go on', async () => {
+  const { url, port, model } = await listen({ deps: { slowReaderMs: 50 } });
+  const long = 'x'.repeat(64 * 1024);
+  model.script = (request) =>
+    request.prompt === 'long'
+      ? Array.from({ length: 400 }, (_, at) => ({ type: 'tokens', position: at, tokenIds: [1], text: long }))
+      : answer('hello', ['hello']);
+
+  const body = completion({ prompt: 'long', stream: true }).body;
+  const slow = connect(port, '127.0.0.1').pause();
+  slow.write(
+    `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await vi.waitFor(() => expect(model.jobs.size).toBe(1));
+  expect((await fetch(`${url}/v1/completions`, completion())).status).toBe(200);
+  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']), { timeout: 5000 });
+  expect(model.listening).toBe(0);
+  slow.destroy();
+});
+
+test('bytes that are not HTTP are answered in the one error shape', async () => {
+  const { port } = await listen();
+  const received = await exchange(port, 'NONSENSE\r\n\r\n');
+  expect(received).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+  expect(JSON.parse(received.slice(received.indexOf('\r\n\r\n')))).toMatchObject({
+    error: { code: 'invalid_request_error' },
+  });
+});
+
+test('headers that are too large are 431', async () => {
+  const { port } = await listen();
+  const received = await exchange(port, `GET / HTTP/1.1\r\nhost: x\r\nbomb: ${'x'.repeat(70_000)}\r\n\r\n`);
+  expect(received).toMatch(/^HTTP\/1\.1 431 /);
+});
+
+test('a body shorter than announced harms nobody', async () => {
+  const { url, port, model } = await listen();
+  const socket = connect(port, '127.0.0.1');
+  socket.end(
+    'POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"mo',
+  );
+  await once(socket.resume(), 'close');
+  expect((await fetch(`${url}/v1/completions`, completion())).status).toBe(200);
+  expect(model.jobs.size).toBe(1);
+});
+
+test('shutdown: new requests are turned away, those in flight are finished', async () => {
+  const { url, model, close } = await listen();
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  const response = await fetch(`${url}/v1/completions`, completion({ stream: true }));
+  const closing = close(10_000);
+  await sleep(1);
+  await expect(fetch(`${url}/v1/completions`, completion())).rejects.toThrow();
+  model.tell('r1', ...answer('hello', ['hel', 'lo']).slice(1));
+  expect(await response.text()).toContain('data: [DONE]');
+  await closing;
+  server = undefined;
+});
+
+test('shutdown: what does not finish in time ends with an error and is cancelled', async () => {
+  const { url, model, close } = await listen();
+  model.script = (request) => (request.prompt === 'begun' ? answer('hello', ['hel']).slice(0, 1) : undefined);
+  const begun = await fetch(`${url}/v1/completions`, completion({ prompt: 'begun', stream: true }));
+  const waiting = fetch(`${url}/v1/completions`, completion({ prompt: 'waiting' }));
+  await vi.waitFor(() => expect(model.jobs.size).toBe(2));
+  await close(10);
+  expect(await begun.text()).toContain('"code":"unavailable"');
+  expect((await waiting).status).toBe(503);
+  expect(model.cancelled.sort()).toEqual(['r1', 'r2']);
+  server = undefined;
+});

@@ -1,0 +1,82 @@
+import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { App } from './app.ts';
+import type { ServerDeps } from './deps.ts';
+import { type Admission, installAdmission } from './plugins/admission.ts';
+import { installAuth } from './plugins/auth.ts';
+import { installBody } from './plugins/body.ts';
+import { answerClientError, installErrors } from './plugins/errors.ts';
+import { installHeaders, requestId } from './plugins/headers.ts';
+import { chatCompletionRoutes } from './routes/chat-completions.ts';
+import { completionRoutes } from './routes/completions.ts';
+import { healthRoutes } from './routes/health.ts';
+import { jobEventRoutes } from './routes/job-events.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { metricsRoutes } from './routes/metrics.ts';
+import { modelRoutes } from './routes/models.ts';
+import { playgroundRoutes } from './routes/playground.ts';
+
+/** The HTTP server and its way to end. */
+export interface ApiServer {
+  readonly app: App;
+  /** Turns new requests away, gives those in flight `timeoutMs`, ends the rest with an error, closes. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** A prompt in JSON may be several times longer than its UTF-8: `\u00e9` for two bytes. */
+const JSON_FACTOR = 4;
+const OTHER_FIELDS_BYTES = 65_536;
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 15_000;
+/** How long connections have to take their last bytes, once their requests were ended. */
+const LAST_BYTES_MS = 1_000;
+
+/** Builds the server from its parts; it listens nowhere yet. */
+export function buildServer(deps: ServerDeps): ApiServer {
+  const shutdown = new AbortController();
+  const loggerInstance: FastifyBaseLogger = deps.logger;
+  const app: App = fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: requestId,
+    bodyLimit: JSON_FACTOR * deps.config.maxPromptBytes + OTHER_FIELDS_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 3 },
+    return503OnClosing: false,
+    clientErrorHandler: answerClientError,
+  }).withTypeProvider<ZodTypeProvider>();
+
+  installErrors(app);
+  installHeaders(app);
+  installBody(app);
+  const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
+  installAuth(app, deps.config.apiKeys);
+
+  completionRoutes(app, deps, shutdown.signal);
+  chatCompletionRoutes(app, deps, shutdown.signal);
+  jobRoutes(app, deps);
+  jobEventRoutes(app, deps, shutdown.signal);
+  modelRoutes(app, deps);
+  healthRoutes(app, deps);
+  metricsRoutes(app, deps);
+  playgroundRoutes(app);
+  return { app, close: (timeoutMs) => closeServer(app, admission, shutdown, timeoutMs) };
+}
+
+async function closeServer(
+  app: App,
+  admission: Admission,
+  shutdown: AbortController,
+  timeoutMs: number,
+): Promise<void> {
+  // Browsers keep sockets open on which they never asked anything; without callers, none is worth waiting for.
+  const left = admission.close().then(() => app.server.closeAllConnections());
+  const ending = setTimeout(() => shutdown.abort(), timeoutMs);
+  const cutting = setTimeout(() => app.server.closeAllConnections(), timeoutMs + LAST_BYTES_MS);
+  try {
+    await Promise.all([app.close(), left]);
+  } finally {
+    clearTimeout(ending);
+    clearTimeout(cutting);
+  }
+}

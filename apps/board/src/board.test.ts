@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { openProducer, openRegistry } from '@shoal/queue';
+import { createLogger } from '@shoal/telemetry';
+import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
+import { type BoardServer, buildBoard } from './board-server.ts';
+import { ModelQueues } from './model-queues.ts';
+
+const redisUrl = inject('redisUrl');
+const config = { boardUser: 'admin', boardPassword: 'correct horse' };
+const logger = createLogger({ name: 'board', level: 'silent' });
+const login = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+});
+const headers = login('admin', 'correct horse');
+
+let board: BoardServer;
+let redisAway = false;
+const closers: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  redisAway = false;
+  const ping = async () => {
+    if (redisAway) throw new Error('away');
+  };
+  board = await buildBoard({ config, ping, logger });
+});
+
+afterEach(async () => {
+  await board.app.close();
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A model with one waiting job whose prompt is long, on the board. */
+async function modelOnBoard(options: { readOnly: boolean }): Promise<void> {
+  const prefix = `test-${randomUUID().slice(0, 8)}`;
+  const registry = openRegistry({ redisUrl, prefix });
+  closers.push(() => registry.close());
+  const card = {
+    maxModelLen: 512,
+    vocabSize: 261,
+    chat: true,
+    revision: 'abc',
+    dtype: 'fp32',
+    executionProvider: 'cpu',
+  };
+  registry.announce('w1', { name: 'org/minnow', ...card });
+  const producer = openProducer({ redisUrl, prefix, model: 'org/minnow' });
+  closers.push(() => producer.close());
+  const params = { temperature: 0, topP: 1, topK: 0, stop: [] };
+  await producer.submit({ v: 1, prompt: 'x'.repeat(100_000), params }, { id: 'job-1', priority: 5 });
+
+  const queues = new ModelQueues({ redisUrl, prefix, registry, onQueue: board.addQueue, logger, ...options });
+  closers.push(() => queues.close());
+  await vi.waitFor(async () => {
+    await queues.refresh();
+    const response = await board.app.inject({ url: '/api/queues', headers });
+    expect(response.json().queues).toHaveLength(1);
+  }, 5000);
+}
+
+test.each([
+  ['none', {}],
+  ['a wrong password', login('admin', 'correct hors')],
+  ['a wrong user', login('root', 'correct horse')],
+  ['nonsense', { authorization: 'Basic ???' }],
+])('without credentials, page, script and API are 401: %s', async (_, wrong) => {
+  for (const url of ['/', '/api/queues', '/static/js/main.js', '/queue/x']) {
+    const response = await board.app.inject({ url, headers: wrong });
+    expect(response.statusCode, url).toBe(401);
+  }
+  expect((await board.app.inject('/')).headers['www-authenticate']).toContain('Basic realm="Shoal board"');
+});
+
+test('with credentials the page is there', async () => {
+  const page = await board.app.inject({ url: '/', headers });
+  expect([page.statusCode, page.body.includes('<title>Shoal</title>')]).toEqual([200, true]);
+});
+
+test('health needs no login, and tells when Redis is away', async () => {
+  expect((await board.app.inject('/health/live')).statusCode).toBe(200);
+  expect((await board.app.inject('/health/ready')).statusCode).toBe(200);
+  redisAway = true;
+  expect((await board.app.inject('/health/ready')).statusCode).toBe(503);
+  expect((await board.app.inject({ url: '/api/queues', headers })).json().error).toContain('REDIS_URL');
+});
+
+test('announced models appear with their jobs, prompts cut', async () => {
+  await modelOnBoard({ readOnly: false });
+  const { queues } = (await board.app.inject({ url: '/api/queues?activeQueue=org~minnow', headers })).json();
+  expect(queues[0]).toMatchObject({ displayName: 'org/minnow', readOnlyMode: false, counts: { prioritized: 1 } });
+  expect(queues[0].jobs[0]).toMatchObject({ id: 'job-1', data: { v: 1, params: { temperature: 0 } } });
+  expect(queues[0].jobs[0].data.prompt).toBe(`${'x'.repeat(1000)}… (99000 more characters)`);
+});
+
+test('a read-only board refuses changes', async () => {
+  await modelOnBoard({ readOnly: true });
+  const url = '/api/queues/org~minnow/pause';
+  expect((await board.app.inject({ method: 'PUT', url, headers })).statusCode).toBe(405);
+});
+
+test('a change that another site asks for is refused', async () => {
+  await modelOnBoard({ readOnly: false });
+  const url = '/api/queues/org~minnow/pause';
+  const from = (site: string) =>
+    board.app.inject({ method: 'PUT', url, headers: { ...headers, 'sec-fetch-site': site } });
+  expect((await from('cross-site')).statusCode).toBe(403);
+  expect((await from('same-origin')).statusCode).toBe(200);
+});
+
+test('a registry that cannot be read is reported once, and tried again', async () => {
+  const warnings: unknown[] = [];
+  let failing = true;
+  const registry = {
+    list: async () => {
+      if (failing) throw new Error('Redis does not answer');
+      return [];
+    },
+  };
+  const watch = {
+    info: (message: unknown) => warnings.push(message),
+    warn: (message: unknown) => warnings.push(message),
+  };
+  const options = { redisUrl, prefix: 'test', readOnly: false, registry, onQueue: board.addQueue };
+  const queues = new ModelQueues({ ...options, logger: watch });
+  await queues.refresh();
+  await queues.refresh();
+  failing = false;
+  await queues.refresh();
+  expect(warnings).toEqual(['cannot list the models: Redis does not answer', 'Redis is back']);
+});

@@ -1,0 +1,69 @@
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { type ModelRegistry, openBullQueue } from '@shoal/queue';
+import type { Logger } from '@shoal/telemetry';
+import type { Queue } from 'bullmq';
+import { shorten } from './shorten.ts';
+
+/** Most queues that the board opens, each with a connection of its own. */
+const MAX_QUEUES = 200;
+const POLL_MS = 5_000;
+
+export interface ModelQueuesOptions {
+  redisUrl: string;
+  /** `QUEUE_PREFIX`. */
+  prefix: string;
+  readOnly: boolean;
+  registry: Pick<ModelRegistry, 'list'>;
+  /** Called once for each model's queue, as it becomes known. */
+  onQueue: (adapter: BullMQAdapter) => void;
+  logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** Follows the registry of models: every model that a worker announces gets its queue on the board. */
+export class ModelQueues {
+  readonly #options: ModelQueuesOptions;
+  readonly #queues = new Map<string, Queue>();
+  #timer: NodeJS.Timeout | undefined;
+  #away = false;
+
+  constructor(options: ModelQueuesOptions) {
+    this.#options = options;
+  }
+
+  /** Looks now, and then every five seconds; resolves after the first look, whether or not Redis was there. */
+  async start(): Promise<void> {
+    await this.refresh();
+    this.#timer = setInterval(() => void this.refresh(), POLL_MS);
+  }
+
+  /** Opens the queues of models not seen before. Never rejects: while Redis is away, the next look makes it good. */
+  async refresh(): Promise<void> {
+    const { registry, logger } = this.#options;
+    try {
+      for (const { card } of await registry.list()) this.#open(card.name);
+      if (this.#away) logger.info('Redis is back');
+      this.#away = false;
+    } catch (error) {
+      if (!this.#away)
+        logger.warn(`cannot list the models: ${error instanceof Error ? error.message : 'unknown error'}`);
+      this.#away = true;
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  #open(model: string): void {
+    if (this.#queues.has(model) || this.#queues.size >= MAX_QUEUES) return;
+    const { redisUrl, prefix, readOnly, onQueue, logger } = this.#options;
+    const queue = openBullQueue({ redisUrl, prefix, model });
+    this.#queues.set(model, queue);
+    const adapter = new BullMQAdapter(queue, { readOnlyMode: readOnly, displayName: model });
+    adapter.setFormatter('data', (data: unknown) => shorten(data));
+    adapter.setFormatter('returnValue', (value: unknown) => shorten(value));
+    onQueue(adapter);
+    logger.info({ model }, 'queue added');
+  }
+}

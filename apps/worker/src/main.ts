@@ -1,0 +1,41 @@
+import { ConfigError, type WorkerConfig, workerConfig } from '@shoal/config';
+import { ShoalError } from '@shoal/protocol';
+import { createLogger, type Logger } from '@shoal/telemetry';
+import { EXIT, Worker } from './worker.ts';
+
+/** One worker process: configuration by environment and `.env`, drain on SIGTERM and SIGINT. */
+async function main(): Promise<void> {
+  const config = readConfig();
+  const logger = createLogger({ name: 'worker', level: config.logLevel });
+  const worker = await start(config, logger);
+  const drain = (signal: NodeJS.Signals): void => {
+    logger.info({ signal, timeoutMs: config.drainTimeoutMs }, 'draining: no new jobs; a second signal exits at once');
+    process.once(signal, () => process.exit(EXIT.interrupted));
+    void worker.drain().then(() => process.exit(EXIT.ok));
+  };
+  process.once('SIGTERM', drain);
+  process.once('SIGINT', drain);
+}
+
+function readConfig(): Readonly<WorkerConfig> {
+  try {
+    return workerConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(EXIT.badStart);
+  }
+}
+
+async function start(config: Readonly<WorkerConfig>, logger: Logger): Promise<Worker> {
+  try {
+    return await Worker.start(config, logger);
+  } catch (error) {
+    // What a person can mend is one line; anything else keeps its stack.
+    if (error instanceof ShoalError) logger.fatal(error.message);
+    else logger.fatal(error);
+    process.exit(EXIT.badStart);
+  }
+}
+
+await main();

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { describeConfig, type WorkerConfig, workerTable } from '@shoal/config';
+import { type EngineOptions, EngineThread } from '@shoal/engine';
+import type { ShoalError } from '@shoal/protocol';
+import {
+  type ClaimedJob,
+  type Consumer,
+  type ModelRegistry,
+  openCollectorConsumer,
+  openHealth,
+  openRegistry,
+  type RedisHealth,
+} from '@shoal/queue';
+import { createWorkerMetrics, type Logger, observeConsumer, observeEngine } from '@shoal/telemetry';
+import { BatchLog } from './batch-log.ts';
+import { handle } from './handle.ts';
+import { HealthServer } from './health-server.ts';
+
+/** Exit codes of the worker process. */
+export const EXIT = {
+  ok: 0,
+  /** Settings, model or port: nothing was claimed. */
+  badStart: 1,
+  /** The engine thread died: the jobs it held are redelivered to other workers. */
+  engineDied: 70,
+  /** A second signal during the drain. */
+  interrupted: 130,
+} as const;
+
+interface Parts {
+  engine: EngineThread;
+  consumer: Consumer;
+  registry: ModelRegistry;
+  redis: RedisHealth;
+  health: HealthServer;
+  /** Tells the registry that this worker is gone. */
+  retire: () => Promise<void>;
+}
+
+/** Consumer, engine and telemetry, wired: claimed jobs go to `handle`, facts go to the metrics. */
+export class Worker {
+  readonly #parts: Parts;
+  readonly #config: Readonly<WorkerConfig>;
+  readonly #logger: Logger;
+  #draining: Promise<void> | undefined;
+
+  private constructor(parts: Parts, config: Readonly<WorkerConfig>, logger: Logger) {
+    this.#parts = parts;
+    this.#config = config;
+    this.#logger = logger;
+  }
+
+  /**
+   * Loads the model, then begins to claim.
+   *
+   * @throws ShoalError when the model cannot be loaded or the health port cannot be had
+   */
+  static async start(config: Readonly<WorkerConfig>, logger: Logger): Promise<Worker> {
+    const id = `${hostname().slice(0, 32)}-${process.pid}-${randomUUID().slice(0, 4)}`;
+    logger.info({ worker: id, settings: describeConfig(workerTable, config) }, 'starting');
+    const engine = await EngineThread.start(engineOptions(config), { onExit: (error) => die(error, logger) });
+    const batches = new BatchLog();
+    const metrics = createWorkerMetrics({ model: config.modelName });
+    const redis = openHealth({ redisUrl: config.redisUrl });
+    const health = new HealthServer({ registry: metrics.registry, batches, redis });
+    try {
+      await health.listen(config.metricsHost, config.metricsPort);
+    } catch (error) {
+      redis.close();
+      await engine.close();
+      throw error;
+    }
+
+    const consumer = openConsumer(config, id);
+    observeEngine(engine, metrics);
+    observeConsumer(consumer, metrics, logger);
+    engine.observe((fact) => batches.record(fact));
+    consumer.start((job: ClaimedJob) => void handle(job, engine, id));
+
+    const registry = openRegistry({ redisUrl: config.redisUrl, prefix: config.queuePrefix });
+    const retire = registry.announce(id, { name: config.modelName, ...engine.model });
+    logger.info({ model: config.modelName, ...engine.model, health: health.url }, 'ready');
+    return new Worker({ engine, consumer, registry, redis, health, retire }, config, logger);
+  }
+
+  /** Stops claiming, finishes what fits the drain timeout, hands the rest back, and frees everything. Idempotent. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    const { engine, consumer, registry, redis, health, retire } = this.#parts;
+    health.draining = true;
+    await retire();
+    await consumer.close({ timeoutMs: this.#config.drainTimeoutMs });
+    await engine.close();
+    registry.close();
+    redis.close();
+    await health.close();
+    this.#logger.info('drained');
+  }
+}
+
+function engineOptions(config: Readonly<WorkerConfig>): EngineOptions {
+  return {
+    modelDirectory: config.model,
+    dtype: config.modelDtype,
+    executionProvider: config.executionProvider,
+    ...(config.intraOpThreads === 0 ? {} : { intraOpThreads: config.intraOpThreads }),
+    batching: config.batching,
+    maxBatchSize: config.maxBatchSize,
+    maxQueueDelayMs: config.maxQueueDelayMs,
+    maxBatchTokens: config.maxBatchTokens,
+    maxModelLen: config.maxModelLen,
+  };
+}
+
+function openConsumer(config: Readonly<WorkerConfig>, id: string): Consumer {
+  return openCollectorConsumer({
+    redisUrl: config.redisUrl,
+    prefix: config.queuePrefix,
+    model: config.modelName,
+    // One batch runs while the next one fills: with less, batches stay half full for ever under load.
+    capacity: 2 * config.maxBatchSize,
+    worker: id,
+    lockDurationMs: config.lockDurationMs,
+    stalledIntervalMs: config.stalledIntervalMs,
+    maxQueueWaitMs: config.maxQueueWaitMs,
+    resultTtlS: config.resultTtlS,
+  });
+}
+
+/** Without its engine a worker is a hole that swallows jobs: it leaves, and its locks lapse. */
+function die(error: ShoalError, logger: Logger): void {
+  logger.fatal(error.message);
+  process.exit(EXIT.engineDied);
+}
