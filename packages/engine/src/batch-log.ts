@@ -9,7 +9,7 @@ export class BatchLog {
     const sequences = plan.rows.map((row) => row.sequence);
     this.#open = {
       id: plan.batchId,
-      requestIds: sequences.map((sequence) => sequence.id),
+      requestIds: sequences.map((sequence) => sequence.answer.requestId),
       trigger: plan.trigger,
       waitedMs: now - Math.min(...sequences.map((sequence) => sequence.arrivedAt)),
       startedAt: now,

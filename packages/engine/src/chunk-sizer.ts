@@ -1,5 +1,7 @@
 /** A running sequence may wait this many decode steps for one pass of somebody else's prefill. */
 const STALL_STEPS = 3;
+/** … or this long, which nobody notices: small models would otherwise prefill a handful of tokens at a time. */
+const STALL_MS = 10;
 const SMALLEST = 16;
 /** Until a prefill and a decode step were measured. */
 const UNKNOWN = 128;
@@ -19,7 +21,7 @@ export class ChunkSizer {
 
   get tokens(): number {
     if (this.#decodeMs === undefined || !this.#tokenMs) return Math.min(UNKNOWN, this.#most);
-    const fitting = Math.floor((STALL_STEPS * this.#decodeMs) / this.#tokenMs);
+    const fitting = Math.floor(Math.max(STALL_MS, STALL_STEPS * this.#decodeMs) / this.#tokenMs);
     return Math.min(this.#most, Math.max(SMALLEST, fitting));
   }
 

@@ -53,7 +53,7 @@ describe('thousands of random arrivals', () => {
     const { engine, clock, facts } = scripted;
     const random = new TestRandom(5);
     const outcomes: Promise<void>[] = [];
-    for (let i = 0; i < 1500; i++) {
+    for (let i = 0; i < 1000; i++) {
       const prompt = random.tokens(random.integer(1, 60), 256);
       const maxTokens = random.integer(1, 60);
       const controller = new AbortController();
@@ -71,8 +71,8 @@ describe('thousands of random arrivals', () => {
       if (aborted) controller.abort();
     }
     await Promise.all(outcomes);
-    expect(outcomes).toHaveLength(1500);
-    expect(facts.filter((fact) => fact.type === 'sequence-finished')).toHaveLength(1500);
+    expect(outcomes).toHaveLength(1000);
+    expect(facts.filter((fact) => fact.type === 'sequence-finished')).toHaveLength(1000);
     expect(engine.stats()).toMatchObject({ waiting: 0, running: 0 });
     const preemptions = facts.filter((fact) => fact.type === 'preempted').length;
     if (limits.budgetTokens < 1000) expect(preemptions).toBeGreaterThan(5);
@@ -178,9 +178,7 @@ describe('preemption', () => {
     const prompts = Array.from({ length: 4 }, () => random.tokens(20, 256));
     const never: EngineRequest['params'] = { ...GREEDY, maxTokens: 60 };
     const answers = await Promise.all(
-      prompts.map((promptTokenIds, i) =>
-        readAnswer(engine.generate({ id: `r${i}`, promptTokenIds, params: never })),
-      ),
+      prompts.map((promptTokenIds, i) => readAnswer(engine.generate({ id: `r${i}`, promptTokenIds, params: never }))),
     );
     expect(answers.map(bytes)).toEqual(prompts.map((prompt) => alone(prompt, 60, endless)));
     const preempted = facts.flatMap((fact) => (fact.type === 'preempted' ? [fact.requestId] : []));
@@ -221,9 +219,8 @@ describe('on a simulated device whose step takes 20 + 0.2·n ms', () => {
     return clock.now() - begin;
   }
 
-  it('finishes 64 mixed requests in half the time of static batching', async () => {
+  it('finishes 64 mixed requests in less than half the time of static batching', async () => {
     const ratio = (await makespan('static')) / (await makespan('continuous'));
-    console.log('RATIO', ratio);
-    expect(ratio).toBeGreaterThan(1.6);
+    expect(ratio).toBeGreaterThan(2);
   });
 });

@@ -55,7 +55,17 @@ export class ContinuousScheduler implements Scheduler {
   }
 
   add(sequence: Sequence): void {
-    this.#queue.push(sequence);
+    const behind = this.#queue.findIndex((waiting) => waiting.ordinal > sequence.ordinal);
+    this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, sequence);
+  }
+
+  fork(from: Sequence, sequence: Sequence): void {
+    if (!admits(this.#snapshot(), promised(sequence))) {
+      this.add(sequence);
+      return;
+    }
+    sequence.state = 'running';
+    this.#slots.fork(from, sequence);
   }
 
   remove(sequence: Sequence): void {
@@ -137,7 +147,11 @@ export class ContinuousScheduler implements Scheduler {
     if (length > limit) return this.#start([first], trigger, chunkLength(length, limit));
     const lengths = candidates.map((sequence) => sequence.promptTokenIds.length);
     const chosen = chooseBatch(lengths, { rows: this.#slots.free, tokens: limit });
-    return this.#start(chosen.flatMap((index) => candidates[index] ?? []), trigger, Number.POSITIVE_INFINITY);
+    return this.#start(
+      chosen.flatMap((index) => candidates[index] ?? []),
+      trigger,
+      Number.POSITIVE_INFINITY,
+    );
   }
 
   #start(batch: Sequence[], trigger: BatchTrigger, chunk: number): Decision {
@@ -158,12 +172,7 @@ export class ContinuousScheduler implements Scheduler {
 
   /** Those that wait, in order, as far as slots and budget reach; nobody overtakes one that does not fit yet. */
   #affordable(): Sequence[] {
-    const snapshot: AdmissionSnapshot = {
-      budgetTokens: this.#limits.budgetTokens,
-      usedTokens: this.#usedTokens(),
-      running: this.#slots.size,
-      freeSlots: this.#slots.free,
-    };
+    const snapshot = this.#snapshot();
     const affordable: Sequence[] = [];
     for (const sequence of this.#queue.slice(0, LOOK_AHEAD * this.#slots.free)) {
       const needed = promised(sequence);
@@ -182,16 +191,19 @@ export class ContinuousScheduler implements Scheduler {
       const youngest = this.#slots.rows.reduce((young, row) => (row.ordinal > young.ordinal ? row : young));
       this.#slots.release(youngest);
       youngest.preempt();
-      this.#requeue(youngest);
+      this.add(youngest);
       preempted.push(youngest);
     }
     return preempted;
   }
 
-  /** Back among those that wait, in order of arrival. */
-  #requeue(sequence: Sequence): void {
-    const behind = this.#queue.findIndex((waiting) => waiting.ordinal > sequence.ordinal);
-    this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, sequence);
+  #snapshot(): AdmissionSnapshot {
+    return {
+      budgetTokens: this.#limits.budgetTokens,
+      usedTokens: this.#usedTokens(),
+      running: this.#slots.size,
+      freeSlots: this.#slots.free,
+    };
   }
 
   #usedTokens(): number {

@@ -1,6 +1,7 @@
 import type { SamplingParams } from '@shoal/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from './engine.ts';
+import type { EngineFact } from './events.ts';
 import type { EngineRequest, FinishedEvent } from './generation-engine.ts';
 import { MINNOW, MIXED_PROMPTS } from './testing/minnow.ts';
 import { GREEDY, readAnswer } from './testing/scripted-engine.ts';
@@ -60,5 +61,47 @@ describe.each(['continuous', 'static'] as const)('the engine on a real model, %s
       if (outcome.status === 'fulfilled') expect(essence([outcome.value])).toEqual([expected[i]]);
     }
     expect(settled.flatMap((outcome, i) => (outcome.status === 'rejected' ? [i] : []))).toEqual([5, 9]);
+  });
+});
+
+describe('the same answer, however often it is interrupted', () => {
+  const params = { temperature: 1.5, topP: 1, topK: 0, stop: [], seed: 4 };
+
+  it('by preemption and chunked prefill: 64 requests in a cache too small for them', async () => {
+    const quiet = await Engine.load({ modelDirectory: MINNOW, intraOpThreads: 1 });
+    const expected = [];
+    const requests = mixed(params).map((request) => ({ ...request, params: { ...params, maxTokens: 120 } }));
+    for (const request of requests) expected.push((await readAnswer(quiet.generate(request))).tokenIds);
+    await quiet.close();
+
+    const tight = { maxModelLen: 400, kvCacheMb: 1, maxBatchTokens: 24, maxBatchSize: 12 };
+    const engine = await Engine.load({ modelDirectory: MINNOW, intraOpThreads: 1, ...tight });
+    const facts: EngineFact[] = [];
+    engine.observe((fact) => facts.push(fact));
+    const answers = await Promise.all(requests.map((request) => readAnswer(engine.generate(request))));
+    await engine.close();
+    expect(answers.map((answer) => answer.tokenIds)).toEqual(expected);
+    expect(facts.filter((fact) => fact.type === 'preempted').length).toBeGreaterThan(0);
+  });
+
+  it('by resuming from every position of its log, in one busy batch', async () => {
+    const engine = await Engine.load({ modelDirectory: MINNOW, intraOpThreads: 1 });
+    const request: EngineRequest = {
+      id: 'whole',
+      prompt: 'Tell a story about a cat.',
+      params: { ...params, maxTokens: 40 },
+    };
+    const whole = await readAnswer(engine.generate(request));
+    const resumed = await Promise.all(
+      whole.tokenIds.map(async (_, cut) => {
+        const resumeFrom = { tokenIds: whole.tokenIds.slice(0, cut) };
+        for await (const event of engine.generate({ ...request, id: `cut${cut}`, resumeFrom })) {
+          if (event.type === 'finished') return { text: event.text, tokenIds: event.tokenIds };
+        }
+        return undefined;
+      }),
+    );
+    await engine.close();
+    expect(resumed).toEqual(whole.tokenIds.map(() => ({ text: whole.text, tokenIds: whole.tokenIds })));
   });
 });

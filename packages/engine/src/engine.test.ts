@@ -169,3 +169,60 @@ describe('a reader that falls behind', () => {
     expect(seen[0]).toMatchObject({ position: 0, text: 'abcdef' });
   });
 });
+
+describe('resuming', () => {
+  /** What a reader has been told when the log holds `tokens` tokens. */
+  async function begin(
+    text: string,
+    tokens: number,
+    stop: string[] = [],
+  ): Promise<{ tokenIds: number[]; text: string }> {
+    const { engine } = scriptedEngine({ maxBatchSize: 1 });
+    const told = { tokenIds: [] as number[], text: '' };
+    if (tokens === 0) return told;
+    for await (const event of engine.generate(echoRequest('a', text, { stop }))) {
+      if (event.type !== 'tokens') break;
+      told.tokenIds.push(...event.tokenIds);
+      told.text += event.text;
+      if (told.tokenIds.length === tokens) break;
+    }
+    return told;
+  }
+
+  it.each([
+    ['nothing said yet', 'hello', [], 0],
+    ['in the middle', 'hello', [], 3],
+    ['inside a character', 'h€llo', [], 2],
+    ['inside what may become a stop string', 'one END two', ['END'], 6],
+    ['with the last token missing', 'hello', [], 5],
+  ])('goes on where the log ends: %s', async (_, text, stop, cut) => {
+    const whole = await readAnswer(
+      scriptedEngine({ maxBatchSize: 1 }).engine.generate(echoRequest('a', text, { stop })),
+    );
+    const told = await begin(text, cut, stop);
+    const { engine, runner } = scriptedEngine({ maxBatchSize: 1 });
+    const rest = engine.generate({ ...echoRequest('a', text, { stop }), resumeFrom: { tokenIds: told.tokenIds } });
+    const resumed = await readAnswer(rest, told);
+    expect(resumed).toMatchObject({ text: whole.text, tokenIds: whole.tokenIds, finishReason: whole.finishReason });
+    // The prompt is prefilled as before, and every logged token is a decode step.
+    expect(runner.runs.filter((run) => run.phase === 'decode')).toHaveLength(whole.tokenIds.length - 1);
+  });
+
+  it('computes nothing when the log holds the whole answer', async () => {
+    const whole = await readAnswer(scriptedEngine({ maxBatchSize: 1 }).engine.generate(echoRequest('a', 'hi')));
+    const { engine, runner } = scriptedEngine({ maxBatchSize: 1 });
+    const rest = engine.generate({ ...echoRequest('a', 'hi'), resumeFrom: { tokenIds: whole.tokenIds } });
+    expect(await readAnswer(rest, whole)).toMatchObject({ text: 'hi', finishReason: 'stop' });
+    expect(runner.runs).toEqual([]);
+  });
+
+  it('refuses tokens after the end, and a sampled answer without its seed', async () => {
+    const { engine } = scriptedEngine({ maxBatchSize: 1 });
+    const request = echoRequest('a', 'hi');
+    const after = engine.generate({ ...request, resumeFrom: { tokenIds: [256, 65] } });
+    await expect(readAnswer(after)).rejects.toMatchObject({ code: 'invalid_request_error', param: 'resumeFrom' });
+    const seedless = engine.generate({ ...echoRequest('a', 'hi', { temperature: 1 }), resumeFrom: { tokenIds: [65] } });
+    await expect(readAnswer(seedless)).rejects.toMatchObject({ code: 'invalid_request_error', param: 'seed' });
+    expect(engine.stats()).toMatchObject({ waiting: 0, running: 0 });
+  });
+});

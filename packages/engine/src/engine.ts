@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { ShoalError } from '@shoal/protocol';
+import { type ChosenLogprob, ShoalError } from '@shoal/protocol';
+import type { Answer } from './answer.ts';
 import { BatchLog } from './batch-log.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { BatchingPolicy, EngineDependencies, EngineOptions } from './engine-options.ts';
@@ -10,12 +11,11 @@ import { type Beat, Heartbeat } from './heartbeat.ts';
 import { loadModel } from './model/load-model.ts';
 import type { ModelRunner, StepOutput } from './model-runner/model-runner.ts';
 import { Observers } from './observers.ts';
-import { checkResume, tokenisePrompt } from './prepare-request.ts';
-import { sample } from './sampling/sampler.ts';
+import { RequestDesk } from './request-desk.ts';
 import { runPlan } from './run-plan.ts';
+import { StepSampler } from './sampling/sampler.ts';
 import { planSequences, planTokens, type Scheduler, type StepPlan } from './scheduler.ts';
-import { Sequence } from './sequence.ts';
-import { TextAssembler } from './tokenizer/text-assembler.ts';
+import type { Sequence } from './sequence.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
 /** What an engine is made of. `Engine.load` builds it from a model directory. */
@@ -33,28 +33,26 @@ export interface EngineParts {
 export class Engine implements GenerationEngine {
   readonly model: EngineModel;
   readonly #tokenizer: Tokenizer;
-  readonly #eosTokenIds: ReadonlySet<number>;
   readonly #scheduler: Scheduler;
   readonly #runner: ModelRunner;
   readonly #clock: Clock;
-  readonly #drawSeed: () => number;
+  readonly #desk: RequestDesk;
   readonly #facts = new Observers<EngineFact>();
   readonly #batchLog: BatchLog | undefined;
   readonly #heartbeat: Heartbeat;
-  readonly #sequences = new Map<string, Sequence>();
-  readonly #aborted = new Set<Sequence>();
+  /** Requests in flight, by id. */
+  readonly #answers = new Map<string, Answer>();
+  readonly #aborted = new Set<Answer>();
   #steps = 0;
-  #accepted = 0;
   #closing: Promise<void> | undefined;
 
   constructor(parts: EngineParts, dependencies: EngineDependencies = {}) {
     this.model = parts.model;
     this.#tokenizer = parts.tokenizer;
-    this.#eosTokenIds = new Set(parts.eosTokenIds);
     this.#scheduler = parts.scheduler;
     this.#runner = parts.runner;
     this.#clock = dependencies.clock ?? systemClock;
-    this.#drawSeed = dependencies.drawSeed ?? (() => randomInt(2 ** 48 - 1));
+    this.#desk = new RequestDesk({ ...parts, drawSeed: dependencies.drawSeed ?? (() => randomInt(2 ** 48 - 1)) });
     this.#batchLog = parts.batching === 'static' ? new BatchLog() : undefined;
     this.#heartbeat = new Heartbeat(() => this.#step(), this.#clock);
   }
@@ -75,9 +73,9 @@ export class Engine implements GenerationEngine {
     try {
       const output = await runPlan(plan, this.#scheduler, this.#runner);
       this.#advance(plan, startedAt);
-      this.#emit(plan, output);
+      await this.#emit(plan, output);
     } catch (cause) {
-      for (const sequence of planSequences(plan)) if (sequence.state !== 'finished') this.#fail(sequence, cause);
+      for (const { answer } of planSequences(plan)) this.#fail(answer, cause);
     }
     this.#end();
     return 'again';
@@ -102,18 +100,17 @@ export class Engine implements GenerationEngine {
    */
   submit(request: EngineRequest, sink: EventSink): () => void {
     if (this.#closing !== undefined) throw new ShoalError('unavailable', 'the engine is closing: try again elsewhere');
-    if (this.#sequences.has(request.id)) {
+    if (this.#answers.has(request.id)) {
       throw new ShoalError('invalid_request_error', `a request with id ${request.id} is running already`);
     }
-    const sequence = this.#sequenceOf(request, sink);
-    this.#sequences.set(sequence.id, sequence);
-    if (sequence.finishReason === undefined) {
-      this.#scheduler.add(sequence);
-      this.#heartbeat.stir();
-    } else this.#finish(sequence, sequence.finishReason);
+    const answer = this.#desk.accept(request, sink, this.#clock.now());
+    this.#answers.set(request.id, answer);
+    for (const sequence of answer.starting) this.#scheduler.add(sequence);
+    if (answer.complete) this.#finish(answer);
+    this.#heartbeat.stir();
     return () => {
-      if (this.#sequences.get(sequence.id) !== sequence) return;
-      this.#aborted.add(sequence);
+      if (this.#answers.get(request.id) !== answer) return;
+      this.#aborted.add(answer);
       this.#heartbeat.stir();
     };
   }
@@ -133,46 +130,27 @@ export class Engine implements GenerationEngine {
   }
 
   async #shutDown(): Promise<void> {
-    for (const sequence of this.#sequences.values()) this.#aborted.add(sequence);
+    for (const answer of this.#answers.values()) this.#aborted.add(answer);
     this.#scheduler.close();
     this.#heartbeat.stir();
     await this.#heartbeat.stop();
     await this.#runner.close();
   }
 
-  #sequenceOf(request: EngineRequest, sink: EventSink): Sequence {
-    const promptTokenIds = tokenisePrompt(request, this.model, this.#tokenizer);
-    const room = this.model.maxModelLen - promptTokenIds.length;
-    const now = this.#clock.now();
-    const sequence = new Sequence({
-      id: request.id,
-      promptTokenIds,
-      params: request.params,
-      seed: request.params.seed ?? this.#drawSeed(),
-      maxNewTokens: Math.min(request.params.maxTokens ?? room, room),
-      tenant: request.tenant,
-      arrivedAt: now,
-      ordinal: this.#accepted++,
-      text: new TextAssembler((tokenIds) => this.#tokenizer.decode(tokenIds), request.params.stop),
-      sink,
-    });
-    const resumed = checkResume(request, this.model);
-    if (sequence.resume(resumed, (token) => this.#eosTokenIds.has(token), now)) return sequence;
-    throw new ShoalError('invalid_request_error', 'the tokens to resume from go on after the end of the answer', {
-      param: 'resumeFrom',
-    });
-  }
-
   #begin(plan: StepPlan, preempted: readonly Sequence[]): number {
     const now = this.#clock.now();
-    for (const { id, length } of preempted) this.#facts.notify({ type: 'preempted', requestId: id, tokens: length });
+    for (const { answer, length } of preempted) {
+      this.#facts.notify({ type: 'preempted', requestId: answer.requestId, tokens: length });
+    }
     if (plan.phase === 'decode') return now;
     for (const { sequence } of plan.rows) {
       if (sequence.startedAt > 0) continue;
       sequence.startedAt = now;
       sequence.batchId = plan.batchId;
       sequence.batchSize = this.#scheduler.running;
-      this.#facts.notify({ type: 'started', requestId: sequence.id, waitedMs: now - sequence.arrivedAt });
+      if (sequence.choice > 0) continue;
+      const { requestId } = sequence.answer;
+      this.#facts.notify({ type: 'started', requestId, waitedMs: now - sequence.arrivedAt });
     }
     this.#batchLog?.begin(plan, now);
     return now;
@@ -192,61 +170,81 @@ export class Engine implements GenerationEngine {
   }
 
   /** Chooses the next token of each row and tells its reader. A row that cannot go on fails alone. */
-  #emit(plan: StepPlan, output: StepOutput): void {
-    let generated = 0;
-    for (const [index, sequence] of planSequences(plan).entries()) {
-      if (!sequence.awaitsToken) continue;
-      generated += 1;
+  async #emit(plan: StepPlan, output: StepOutput): Promise<void> {
+    const startedAt = this.#clock.now();
+    const rows = planSequences(plan).map((sequence) => (sequence.awaitsToken ? sequence : undefined));
+    if (rows.every((sequence) => sequence === undefined)) return;
+    const sampler = await StepSampler.prepare(output, rows, (token) => this.#tokenizer.decode([token]));
+    let tokens = 0;
+    for (const [row, sequence] of rows.entries()) {
+      // Another choice of the same request may have failed it in this very step.
+      if (sequence === undefined || sequence.state === 'finished') continue;
       try {
-        const token = sample(output.logits(index), sequence.params, sequence.seed, sequence.tokenIds.length);
-        this.#append(sequence, token);
+        tokens += this.#choose(sampler, row, sequence);
       } catch (cause) {
-        this.#fail(sequence, cause);
+        this.#fail(sequence.answer, cause);
       }
     }
-    this.#batchLog?.step(plan, generated);
+    this.#batchLog?.step(plan, tokens);
+    const durationMs = this.#clock.now() - startedAt;
+    this.#facts.notify({ type: 'sample', tokens, wholeRows: sampler.wholeRows, durationMs });
   }
 
-  #append(sequence: Sequence, token: number): void {
-    const now = this.#clock.now();
-    const position = sequence.tokenIds.length;
-    const text = sequence.append(token, this.#eosTokenIds.has(token), now);
-    if (position === 0) {
-      this.#facts.notify({ type: 'first-token', requestId: sequence.id, afterMs: now - sequence.arrivedAt });
+  /** The next token of a sequence; after a shared prefill also the first ones of the choices that share it. */
+  #choose(sampler: StepSampler, row: number, sequence: Sequence): number {
+    const forks = sequence.choice === 0 ? sequence.answer.takeForks() : [];
+    const chosen = [sequence, ...forks].map((chooser) => ({ chooser, ...sampler.choose(row, chooser) }));
+    for (const { chooser, token, logprob } of chosen) this.#append(chooser, token, logprob);
+    // They copy the row of the cache before its owner, if that was its only token, gives it up.
+    for (const fork of forks) {
+      fork.startedAt = sequence.startedAt;
+      if (fork.finishReason === undefined) this.#scheduler.fork(sequence, fork);
     }
-    sequence.sink.tokens(position, [token], text);
-    if (sequence.finishReason !== undefined) this.#finish(sequence, sequence.finishReason);
+    for (const { chooser } of chosen) if (chooser.finishReason !== undefined) this.#leave(chooser);
+    if (sequence.answer.complete) this.#finish(sequence.answer);
+    return chosen.length;
+  }
+
+  #append(sequence: Sequence, token: number, logprob: ChosenLogprob | undefined): void {
+    const now = this.#clock.now();
+    const { answer } = sequence;
+    const text = sequence.append(token, now);
+    if (answer.generatedTokens === 1) {
+      const afterMs = now - sequence.arrivedAt;
+      this.#facts.notify({ type: 'first-token', requestId: answer.requestId, afterMs });
+    }
+    answer.tell(sequence, token, text, logprob);
   }
 
   #dropAborted(): void {
-    for (const sequence of this.#aborted) {
-      if (sequence.state !== 'finished') this.#finish(sequence, 'abort');
-    }
+    for (const answer of this.#aborted) if (this.#answers.has(answer.requestId)) this.#finish(answer);
     this.#aborted.clear();
   }
 
-  #finish(sequence: Sequence, reason: 'stop' | 'length' | 'abort'): void {
-    this.#leave(sequence, reason);
-    sequence.sink.finish(sequence.finishedEvent(reason));
+  /** The answer is complete, or was aborted. */
+  #finish(answer: Answer): void {
+    const event = answer.finishedEvent(this.#clock.now());
+    this.#forget(answer, event.finishReason);
+    answer.sink.finish(event);
   }
 
-  #fail(sequence: Sequence, cause: unknown): void {
-    this.#leave(sequence, 'error');
-    sequence.sink.fail(asShoalError(cause));
+  #fail(answer: Answer, cause: unknown): void {
+    if (!this.#answers.has(answer.requestId)) return;
+    this.#forget(answer, 'error');
+    answer.sink.fail(asShoalError(cause));
   }
 
-  #leave(sequence: Sequence, outcome: 'stop' | 'length' | 'abort' | 'error'): void {
+  #forget(answer: Answer, outcome: 'stop' | 'length' | 'abort' | 'error'): void {
+    for (const sequence of answer.sequences) this.#leave(sequence);
+    this.#answers.delete(answer.requestId);
+    const { requestId, promptTokens, generatedTokens } = answer;
+    this.#facts.notify({ type: 'sequence-finished', requestId, outcome, promptTokens, generatedTokens });
+  }
+
+  #leave(sequence: Sequence): void {
+    if (sequence.state === 'finished') return;
     this.#scheduler.remove(sequence);
-    this.#sequences.delete(sequence.id);
     sequence.state = 'finished';
-    sequence.finishedAt = this.#clock.now();
-    this.#facts.notify({
-      type: 'sequence-finished',
-      requestId: sequence.id,
-      outcome,
-      promptTokens: sequence.promptTokenIds.length,
-      generatedTokens: sequence.tokenIds.length,
-    });
   }
 
   #end(): void {
@@ -256,7 +254,7 @@ export class Engine implements GenerationEngine {
   }
 }
 
-/** What a caller may see of a failure: errors of the runtime become `inference_error`, without their details. */
+/** What a caller may see of a failure: errors of the runtime become `inference_error`. */
 export function asShoalError(cause: unknown): ShoalError {
   if (cause instanceof ShoalError) return cause;
   const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);

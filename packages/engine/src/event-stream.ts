@@ -1,9 +1,9 @@
-import type { ShoalError } from '@shoal/protocol';
+import type { ChosenLogprob, ShoalError, TokensEvent } from '@shoal/protocol';
 import type { EngineEvent, FinishedEvent } from './generation-engine.ts';
 
 /** Where the events of one request go. Called synchronously inside a step; must not throw. */
 export interface EventSink {
-  tokens(position: number, tokenIds: readonly number[], text: string): void;
+  tokens(event: TokensEvent): void;
   finish(event: FinishedEvent): void;
   fail(error: ShoalError): void;
 }
@@ -15,7 +15,8 @@ export interface EventSink {
 export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSink {
   readonly #onLeave: () => void;
   readonly #signal: AbortSignal | undefined;
-  #tokens: { position: number; tokenIds: number[]; text: string } | undefined;
+  /** Unread, neighbours of the same choice merged. */
+  readonly #tokens: TokensEvent[] = [];
   #finished: FinishedEvent | undefined;
   #error: ShoalError | undefined;
   #ended = false;
@@ -32,11 +33,14 @@ export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSin
     else this.#signal?.addEventListener('abort', this.#onLeave, { once: true });
   }
 
-  tokens(position: number, tokenIds: readonly number[], text: string): void {
-    if (this.#tokens === undefined) this.#tokens = { position, tokenIds: [...tokenIds], text };
-    else {
-      this.#tokens.tokenIds.push(...tokenIds);
-      this.#tokens.text += text;
+  tokens(event: TokensEvent): void {
+    const last = this.#tokens.at(-1);
+    if (last === undefined || last.choice !== event.choice) {
+      this.#tokens.push({ ...event, tokenIds: [...event.tokenIds], ...logprobs(event.logprobs) });
+    } else {
+      last.tokenIds.push(...event.tokenIds);
+      last.text += event.text;
+      last.logprobs?.push(...(event.logprobs ?? []));
     }
     this.#notify();
   }
@@ -79,11 +83,8 @@ export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSin
 
   /** The next event, if there is one. Throws the failure once what came before it is read. */
   #take(): EngineEvent | undefined {
-    if (this.#tokens !== undefined) {
-      const event: EngineEvent = { type: 'tokens', ...this.#tokens };
-      this.#tokens = undefined;
-      return event;
-    }
+    const tokens = this.#tokens.shift();
+    if (tokens !== undefined) return tokens;
     if (this.#error !== undefined) {
       this.#ended = true;
       throw this.#error;
@@ -96,4 +97,9 @@ export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSin
     this.#wake?.();
     this.#wake = undefined;
   }
+}
+
+/** A copy of its own for the merged event; no field where there are none. */
+function logprobs(given: ChosenLogprob[] | undefined): { logprobs?: ChosenLogprob[] } {
+  return given === undefined ? {} : { logprobs: [...given] };
 }

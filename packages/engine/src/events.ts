@@ -1,7 +1,14 @@
 import type { BatchRecord } from '@shoal/protocol';
 
 /** Everything the engine tells of itself. Metrics and traces are attached outside. */
-export type EngineFact = StepFact | BatchFact | StartedFact | FirstTokenFact | PreemptedFact | SequenceFact;
+export type EngineFact =
+  | StepFact
+  | SampleFact
+  | BatchFact
+  | StartedFact
+  | FirstTokenFact
+  | PreemptedFact
+  | SequenceFact;
 
 /** One run of the model was done. */
 export interface StepFact {
@@ -12,6 +19,17 @@ export interface StepFact {
   /** Tokens computed for them, and how many more were computed as padding. */
   tokens: number;
   paddingTokens: number;
+  /** From the choice of rows to the logits. */
+  durationMs: number;
+}
+
+/** The tokens of a step were chosen. */
+export interface SampleFact {
+  type: 'sample';
+  /** Tokens chosen. */
+  tokens: number;
+  /** Rows whose logits had to be read in full, because their likeliest tokens did not decide the draw. */
+  wholeRows: number;
   durationMs: number;
 }
 
@@ -21,7 +39,7 @@ export interface BatchFact {
   batch: BatchRecord;
 }
 
-/** A sequence left the engine's own waiting line for the first time. */
+/** A request left the engine's own waiting line for the first time. */
 export interface StartedFact {
   type: 'started';
   requestId: string;
@@ -37,7 +55,7 @@ export interface PreemptedFact {
   tokens: number;
 }
 
-/** A sequence got its first token. */
+/** A request got its first token. */
 export interface FirstTokenFact {
   type: 'first-token';
   requestId: string;
@@ -45,7 +63,7 @@ export interface FirstTokenFact {
   afterMs: number;
 }
 
-/** A sequence left the engine. */
+/** A request left the engine. */
 export interface SequenceFact {
   type: 'sequence-finished';
   requestId: string;

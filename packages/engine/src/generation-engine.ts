@@ -1,4 +1,12 @@
-import type { ChatMessage, FinishReason, SamplingParams, TokensEvent, Usage } from '@shoal/protocol';
+import type {
+  ChatMessage,
+  ChoiceResult,
+  ChosenLogprob,
+  FinishReason,
+  SamplingParams,
+  TokensEvent,
+  Usage,
+} from '@shoal/protocol';
 import type { EngineFact } from './events.ts';
 
 /** One request as the engine takes it. Exactly one of `prompt`, `messages` and `promptTokenIds` is present. */
@@ -16,7 +24,14 @@ export interface EngineRequest {
    * prompt is prefilled and they are replayed, so that the rest is what it would have been; events start at position
    * `tokenIds.length`, with the text that those tokens had not settled yet.
    */
-  resumeFrom?: { tokenIds: number[] } | undefined;
+  resumeFrom?: ResumeFrom | undefined;
+}
+
+/** The token log of a request: what its `tokens` events said, in their order. */
+export interface ResumeFrom {
+  tokenIds: number[];
+  /** The choice that each token belongs to; absent: all to choice 0. */
+  choices?: number[] | undefined;
 }
 
 /** What `generate` yields: `tokens` events at consecutive positions, then exactly one `finished`. */
@@ -28,13 +43,20 @@ export interface FinishedEvent {
   /** Every token sampled, the end-of-sequence token that ended it included. */
   tokenIds: number[];
   finishReason: FinishReason;
+  /** One per token, where they were asked for; after a resume, of the tokens since. */
+  logprobs?: ChosenLogprob[] | undefined;
+  /** All answers, where more than one was asked for; the fields above are then those of the first. */
+  choices?: ChoiceResult[] | undefined;
   usage: Usage;
   seed: number;
   /** Unix times in milliseconds: prefill began, first token sampled, last token sampled. */
   startedAt: number;
   firstTokenAt: number;
   finishedAt: number;
-  /** The batch in which the sequence was prefilled, and how many rode in it. */
+  /**
+   * The batch in which the sequence was prefilled, and how many rode in it: with continuous batching, all that ran
+   * when it joined, itself included.
+   */
   batchId: number;
   batchSize: number;
 }

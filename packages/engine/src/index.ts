@@ -1,5 +1,5 @@
 export { type Clock, systemClock } from './clock.ts';
-export { Engine } from './engine.ts';
+export { Engine, type EngineParts } from './engine.ts';
 export type {
   BatchingPolicy,
   EngineDependencies,
@@ -9,4 +9,6 @@ export type {
 } from './engine-options.ts';
 export type * from './events.ts';
 export type * from './generation-engine.ts';
+export { loadModel } from './model/load-model.ts';
+export type { ModelRunner, StepOutput } from './model-runner/model-runner.ts';
 export { EngineThread } from './thread/engine-thread.ts';

@@ -14,7 +14,10 @@ export function checkInvariants(snapshot: SchedulerSnapshot): void {
   for (const [slot, sequence] of rows.entries()) {
     assert(sequence.slot === slot, `${sequence.id} owns slot ${sequence.slot} and stands in ${slot}`);
     assert(sequence.state === 'running', `${sequence.id} owns a slot and is ${sequence.state}`);
-    assert(sequence.prefilled === slot < decoding, `${sequence.id} in slot ${slot} is on the wrong side of the prefill`);
+    assert(
+      sequence.prefilled === slot < decoding,
+      `${sequence.id} in slot ${slot} is on the wrong side of the prefill`,
+    );
     assert(sequence.computed < sequence.length, `${sequence.id} has nothing left to compute`);
   }
   for (const [index, sequence] of waiting.entries()) {

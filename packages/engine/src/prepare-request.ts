@@ -22,17 +22,23 @@ export function tokenisePrompt(request: EngineRequest, model: EngineModel, token
 }
 
 /**
- * The tokens that a request resumes from; none for a fresh one.
+ * Refuses parameters that make no sense for this model, or together.
  *
  * @throws ShoalError `invalid_request_error`
  */
-export function checkResume(request: EngineRequest, model: EngineModel): readonly number[] {
-  const tokenIds = request.resumeFrom?.tokenIds ?? [];
-  if (tokenIds.length > 0 && request.params.temperature > 0 && request.params.seed === undefined) {
+export function checkParams(request: EngineRequest, model: EngineModel): void {
+  const { params, resumeFrom } = request;
+  const { minTokens = 0, maxTokens, stopTokenIds = [], logitBias = {} } = params;
+  if (maxTokens !== undefined && minTokens > maxTokens) {
+    throw invalid(`minTokens (${minTokens}) is above maxTokens (${maxTokens})`, 'minTokens');
+  }
+  checkVocabulary(stopTokenIds, 'stopTokenIds', model);
+  checkVocabulary(Object.keys(logitBias).map(Number), 'logitBias', model);
+  checkVocabulary(resumeFrom?.tokenIds ?? [], 'resumeFrom', model);
+  const resumed = (resumeFrom?.tokenIds.length ?? 0) > 0;
+  if (resumed && params.temperature > 0 && params.seed === undefined) {
     throw invalid('an answer can be resumed only with the seed it was begun with', 'seed');
   }
-  checkVocabulary(tokenIds, 'resumeFrom', model);
-  return tokenIds;
 }
 
 function checked(tokenIds: readonly number[], param: string, model: EngineModel): readonly number[] {
@@ -55,6 +61,7 @@ function tooLong(tokens: string, model: EngineModel, param: string): ShoalError 
   return new ShoalError('context_length_exceeded', message, { param });
 }
 
-function invalid(message: string, param: string | undefined): ShoalError {
+/** An `invalid_request_error` about one of the request's fields. */
+export function invalid(message: string, param: string | undefined): ShoalError {
   return new ShoalError('invalid_request_error', message, param === undefined ? {} : { param });
 }

@@ -45,6 +45,11 @@ export interface Scheduler {
   readonly waiting: number;
   readonly running: number;
   add(sequence: Sequence): void;
+  /**
+   * Lets `sequence` run on from the cache of `from`, which just finished its prefill: they have the same prompt. Copies
+   * where a slot is free; otherwise it waits, and computes the prompt itself.
+   */
+  fork(from: Sequence, sequence: Sequence): void;
   /** Takes a sequence out, whatever its state: it ended, failed or was aborted. */
   remove(sequence: Sequence): void;
   /** `now` is Unix milliseconds. */

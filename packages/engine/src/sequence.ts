@@ -1,6 +1,6 @@
 import type { FinishReason, SamplingParams } from '@shoal/protocol';
-import type { EventSink } from './event-stream.ts';
-import type { FinishedEvent } from './generation-engine.ts';
+import type { Answer } from './answer.ts';
+import { LogitAdjuster } from './sampling/logit-adjuster.ts';
 import type { TextAssembler } from './tokenizer/text-assembler.ts';
 
 /**
@@ -9,28 +9,34 @@ import type { TextAssembler } from './tokenizer/text-assembler.ts';
 export type SequenceState = 'waiting' | 'running' | 'finished';
 
 export interface SequenceInit {
-  id: string;
+  answer: Answer;
+  /** Which of the request's answers this is, 0 …. */
+  choice: number;
   promptTokenIds: readonly number[];
   params: SamplingParams;
   seed: number;
   /** Tokens of the answer at most: the request's wish, bounded by the context. */
   maxNewTokens: number;
+  /** Tokens that end the answer. */
+  endTokenIds: ReadonlySet<number>;
   tenant?: string | undefined;
   /** Unix time in milliseconds at which the engine accepted it. */
   arrivedAt: number;
   /** Counts acceptances: who came first, also within one millisecond. */
   ordinal: number;
   text: TextAssembler;
-  sink: EventSink;
 }
 
 /**
- * A request inside the engine. Its tokens are the prompt followed by `tokenIds`; the first `computed` of them are in
+ * One answer in the making. Its tokens are the prompt followed by `tokenIds`; the first `computed` of them are in
  * the KV cache. A token beyond `computed` that is already known (after a preemption or a resume) is a *forced* one:
  * it is fed as if it had just been sampled, and nothing is sampled until `computed` reaches `length`.
  */
 export class Sequence {
+  /** Unique among the sequences in the engine. */
   readonly id: string;
+  readonly answer: Answer;
+  readonly choice: number;
   readonly promptTokenIds: readonly number[];
   readonly params: SamplingParams;
   readonly seed: number;
@@ -39,7 +45,8 @@ export class Sequence {
   readonly arrivedAt: number;
   readonly ordinal: number;
   readonly text: TextAssembler;
-  readonly sink: EventSink;
+  readonly adjuster: LogitAdjuster | undefined;
+  readonly #endTokenIds: ReadonlySet<number>;
 
   state: SequenceState = 'waiting';
   /** The answer so far, every sampled token included. */
@@ -50,16 +57,17 @@ export class Sequence {
   slot: number | undefined;
   finishReason: FinishReason | undefined;
 
-  /** Unix times in milliseconds; 0 until it happened. */
+  /** Unix times in milliseconds; 0 until then. */
   startedAt = 0;
   firstTokenAt = 0;
-  finishedAt = 0;
   /** The batch in which it was prefilled first, and the sequences in that. */
   batchId = 0;
   batchSize = 0;
 
   constructor(init: SequenceInit) {
-    this.id = init.id;
+    this.id = init.choice === 0 ? init.answer.requestId : `${init.answer.requestId}#${init.choice}`;
+    this.answer = init.answer;
+    this.choice = init.choice;
     this.promptTokenIds = init.promptTokenIds;
     this.params = init.params;
     this.seed = init.seed;
@@ -68,7 +76,8 @@ export class Sequence {
     this.arrivedAt = init.arrivedAt;
     this.ordinal = init.ordinal;
     this.text = init.text;
-    this.sink = init.sink;
+    this.adjuster = LogitAdjuster.for(init.params, init.promptTokenIds, [...init.endTokenIds]);
+    this.#endTokenIds = init.endTokenIds;
   }
 
   /** Tokens of prompt and answer together. */
@@ -94,12 +103,15 @@ export class Sequence {
 
   /**
    * Adds the token just chosen to the answer and returns the text it settled. Sets `finishReason` when the answer
-   * ends with it: `ends` says that the token is one that ends answers, and so is never part of the text.
+   * ends with it.
    */
-  append(token: number, ends: boolean, now: number): string {
+  append(token: number, now: number): string {
+    const early = this.tokenIds.length < (this.params.minTokens ?? 0);
     this.tokenIds.push(token);
+    this.adjuster?.say(token);
     if (this.firstTokenAt === 0) this.firstTokenAt = now;
-    const text = ends ? '' : this.text.push(token);
+    const ends = this.#endTokenIds.has(token);
+    const text = ends ? '' : this.text.push(token, !early);
     if (ends || this.text.stopped) this.finishReason = 'stop';
     else if (this.tokenIds.length >= this.maxNewTokens) this.finishReason = 'length';
     return this.finishReason === undefined ? text : text + this.text.flush();
@@ -109,36 +121,5 @@ export class Sequence {
   preempt(): void {
     this.state = 'waiting';
     this.computed = 0;
-  }
-
-  /**
-   * Takes over an answer that was begun elsewhere: its tokens will be replayed, its text is not told again. Sets
-   * `finishReason` when they are a whole answer already.
-   *
-   * @returns false when tokens follow after the answer's end
-   */
-  resume(tokenIds: readonly number[], endsAnswer: (token: number) => boolean, now: number): boolean {
-    for (const token of tokenIds) {
-      if (this.finishReason !== undefined) return false;
-      this.append(token, endsAnswer(token), now);
-    }
-    return true;
-  }
-
-  /** What its reader is told at the end. */
-  finishedEvent(reason: FinishReason): FinishedEvent {
-    return {
-      type: 'finished',
-      text: this.text.text,
-      tokenIds: this.tokenIds,
-      finishReason: reason,
-      usage: { promptTokens: this.promptTokenIds.length, completionTokens: this.tokenIds.length },
-      seed: this.seed,
-      startedAt: this.startedAt,
-      firstTokenAt: this.firstTokenAt,
-      finishedAt: this.finishedAt,
-      batchId: this.batchId,
-      batchSize: this.batchSize,
-    };
   }
 }

@@ -31,13 +31,23 @@ export class StaticScheduler implements Scheduler {
     this.#queue.push(sequence);
   }
 
+  fork(from: Sequence, sequence: Sequence): void {
+    if (this.#slots.free === 0) {
+      this.add(sequence);
+      return;
+    }
+    sequence.state = 'running';
+    this.#slots.fork(from, sequence);
+  }
+
   remove(sequence: Sequence): void {
     if (sequence.slot === undefined) this.#queue = this.#queue.filter((waiting) => waiting !== sequence);
     else this.#slots.release(sequence);
   }
 
   schedule(now: number): Decision {
-    if (this.#slots.size > 0) return { type: 'run', plan: { phase: 'decode', rows: [...this.#slots.rows] }, preempted: [] };
+    if (this.#slots.size > 0)
+      return { type: 'run', plan: { phase: 'decode', rows: [...this.#slots.rows] }, preempted: [] };
     const [oldest] = this.#queue;
     if (oldest === undefined) return { type: 'idle' };
     const batch = this.#fill();

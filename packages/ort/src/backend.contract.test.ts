@@ -222,6 +222,19 @@ describe.each(['capi', 'node-binding'] as const)('the %s backend', (kind) => {
     expect(codeOf(() => control.terminate())).toBe('disposed');
   });
 
+  test('a binding ends with its session', async () => {
+    using x = ort.allocate('float32', [1, 4]);
+    const other = await ort.createSession(affineGraph());
+    const binding = other.createBinding();
+    binding.bindInput('x', x);
+    binding.bindOutput('sums');
+    await binding.run();
+    other.dispose();
+    expect(await codeOfAsync(() => binding.run())).toBe('disposed');
+    expect(codeOf(() => binding.bindInput('x', x))).toBe('disposed');
+    expect(codeOf(() => binding.output('sums'))).toBe('disposed');
+  });
+
   test('a control refuses runs once terminated, until it is reset', async () => {
     using x = ort.allocate('float32', [1, 4]);
     using control = ort.createRunControl();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorBody, type ErrorCode } from './errors.ts';
-import { GenerateResult } from './generate-result.ts';
+import { ChosenLogprob, GenerateResult } from './generate-result.ts';
 
 /**
  * What a reader of a request is told, in order: any number of `tokens`, then exactly one `completed` or `failed`.
@@ -19,6 +19,10 @@ export interface TokensEvent {
    * all events together are the result's text.
    */
   text: string;
+  /** Which of several answers these belong to, 0 …; absent: 0. Positions count the tokens of all of them. */
+  choice?: number | undefined;
+  /** One per token, where they were asked for. */
+  logprobs?: ChosenLogprob[] | undefined;
 }
 
 export interface CompletedEvent {
@@ -43,6 +47,8 @@ export const TokensEvent: z.ZodType<TokensEvent, unknown> = z.object({
   position: z.int().min(0),
   tokenIds: z.array(z.int().min(0)),
   text: z.string(),
+  choice: z.int().min(0).optional(),
+  logprobs: z.array(ChosenLogprob).optional(),
 });
 
 export const RequestEvent: z.ZodType<RequestEvent, unknown> = z.union([

@@ -29,6 +29,8 @@ export interface GenerateRequest {
   params: SamplingParams;
   /** Owner of the request, `[A-Za-z0-9_-]{1,64}`; results, cache and prefixes are never shared across tenants. */
   tenant?: string | undefined;
+  /** Hash of what was submitted under an `Idempotency-Key`, so that the key cannot come to mean something else. */
+  fingerprint?: string | undefined;
   /** Unix time in milliseconds after which the answer is worthless. */
   deadline?: number | undefined;
   /** Opaque id of the producer's reply stream, `[A-Za-z0-9_-]{1,64}`; absent when nobody waits. */
@@ -51,6 +53,7 @@ const generateRequest = z
     promptTokenIds: z.array(z.int().min(0)).min(1).max(1_000_000).optional(),
     params: SamplingParams.prefault({}),
     tenant: OpaqueId.optional(),
+    fingerprint: OpaqueId.optional(),
     deadline: z.int().min(0).optional(),
     replyTo: OpaqueId.optional(),
   })

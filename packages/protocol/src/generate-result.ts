@@ -33,6 +33,27 @@ export interface RideRecord {
   batchSize: number;
 }
 
+/** A token and the natural logarithm of its probability under the model, before temperature, penalties and bias. */
+export interface TokenLogprob {
+  tokenId: number;
+  /** The token by itself; U+FFFD where it is only part of a character. */
+  text: string;
+  logprob: number;
+}
+
+/** The token that was chosen, and the most likely ones at its place, most likely first. */
+export interface ChosenLogprob extends TokenLogprob {
+  top: TokenLogprob[];
+}
+
+/** One of several answers to one prompt. */
+export interface ChoiceResult {
+  text: string;
+  tokenIds: number[];
+  finishReason: FinishReason;
+  logprobs?: ChosenLogprob[] | undefined;
+}
+
 /** A job's return value: readable in Bull Board and by any BullMQ client. */
 export interface GenerateResult {
   v: 1;
@@ -40,6 +61,10 @@ export interface GenerateResult {
   /** Every token sampled, the end-of-sequence token that ended it included. */
   tokenIds: number[];
   finishReason: FinishReason;
+  /** One per token, where they were asked for. */
+  logprobs?: ChosenLogprob[] | undefined;
+  /** All answers, the first one included, where more than one was asked for. */
+  choices?: ChoiceResult[] | undefined;
   usage: Usage;
   /** The seed that was used, so that the answer can be had again. */
   seed: number;
@@ -48,6 +73,14 @@ export interface GenerateResult {
 }
 
 const count = z.int().min(0);
+const tokenLogprob = z.object({ tokenId: count, text: z.string(), logprob: z.number() });
+export const ChosenLogprob: z.ZodType<ChosenLogprob, unknown> = tokenLogprob.extend({ top: z.array(tokenLogprob) });
+const choice = z.object({
+  text: z.string(),
+  tokenIds: z.array(count),
+  finishReason: z.enum(['stop', 'length', 'abort']),
+  logprobs: z.array(ChosenLogprob).optional(),
+});
 const timestamp = z.number().min(0);
 
 export const GenerateResult: z.ZodType<GenerateResult, unknown> = z.object({
@@ -55,6 +88,8 @@ export const GenerateResult: z.ZodType<GenerateResult, unknown> = z.object({
   text: z.string(),
   tokenIds: z.array(count),
   finishReason: z.enum(['stop', 'length', 'abort']),
+  logprobs: z.array(ChosenLogprob).optional(),
+  choices: z.array(choice).optional(),
   usage: z.object({ promptTokens: count, completionTokens: count }),
   seed: count,
   timings: z.object({

@@ -53,6 +53,15 @@ export class SlotTable {
     this.#decoding += 1;
   }
 
+  /** Gives a sequence the next row, with a copy of another's cache: both decode. */
+  fork(from: Sequence, sequence: Sequence): void {
+    if (from.slot === undefined) throw new Error(`${from.id} owns no slot`);
+    sequence.computed = from.computed;
+    this.take(sequence);
+    this.promote(sequence);
+    this.#moves.push({ from: from.slot, to: this.#rows.length - 1, length: from.computed });
+  }
+
   release(sequence: Sequence): void {
     const slot = sequence.slot;
     if (slot === undefined || this.#rows[slot] !== sequence) throw new Error(`${sequence.id} owns no slot`);

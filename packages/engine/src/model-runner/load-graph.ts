@@ -1,5 +1,5 @@
-import { ShoalError } from '@shoal/protocol';
 import { type OrtBackend, OrtError, type OrtSession, type OrtTensor } from '@shoal/ort';
+import { ShoalError } from '@shoal/protocol';
 import { Disposables } from './disposables.ts';
 import { type GraphSignature, readSignature } from './graph-signature.ts';
 
@@ -41,7 +41,9 @@ async function openSession(ort: OrtBackend, options: LoadGraphOptions): Promise<
     });
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
-    throw new ShoalError('model_not_found', `${options.graph}: cannot be loaded: ${reason}; ${remedy(cause)}`, { cause });
+    throw new ShoalError('model_not_found', `${options.graph}: cannot be loaded: ${reason}; ${remedy(cause)}`, {
+      cause,
+    });
   }
 }
 

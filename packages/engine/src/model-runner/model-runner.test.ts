@@ -14,7 +14,7 @@ async function onMinnow(backend: 'capi' | 'node-binding'): Promise<ModelRunner> 
   const ort = await loadOrt({ backend });
   const graph = join(MINNOW, 'onnx', 'model.onnx');
   const loaded = await loadGraph(ort, { graph, executionProvider: 'cpu', intraOpThreads: 1 });
-  return new OrtRunner({ ort, ...loaded, slots: SLOTS, maxLength: MAX_LENGTH });
+  return new OrtRunner({ ort, ...loaded, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 });
 }
 
 /** What every ModelRunner must do, the scripted double included. */
@@ -128,6 +128,19 @@ describe.each(RUNNERS)('%s', (_, create) => {
     const first = await alone(prompt);
     await runner.prefill(0, [tokens(13, 60)]);
     expect(await alone(prompt)).toEqual(first);
+  });
+
+  it('decodes the same whatever longer rows it has held before', async () => {
+    const fresh = await create();
+    const prompt = tokens(15, 10);
+    const first = row(await fresh.prefill(0, [prompt]), 0);
+    const second = row(await fresh.decode([50], [prompt.length]), 0);
+    await fresh.prefill(0, [tokens(16, MAX_LENGTH - 1)]);
+    await fresh.decode([51], [MAX_LENGTH - 1]);
+    fresh.freeSlot(0);
+    expect(row(await fresh.prefill(0, [prompt]), 0)).toEqual(first);
+    expect(row(await fresh.decode([50], [prompt.length]), 0)).toEqual(second);
+    await fresh.close();
   });
 
   it('rejects more positions than a row has', async () => {

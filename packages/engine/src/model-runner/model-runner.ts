@@ -1,9 +1,13 @@
+import type { CandidateRequest, Candidates } from './candidates.ts';
+
 /** The result of one run. Valid until the next call of the runner that made it. */
 export interface StepOutput {
   /** Rows computed. */
   readonly rows: number;
-  /** Logits `[vocabSize]` of the last position of row `row`: a view, not a copy. */
+  /** Logits `[vocabSize]` of the last position of row `row`: a view where possible, not to be written. */
   logits(row: number): Float32Array;
+  /** The most likely tokens of every row. */
+  candidates(request: CandidateRequest): Promise<Candidates>;
 }
 
 /**

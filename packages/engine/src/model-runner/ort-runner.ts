@@ -1,10 +1,11 @@
 import type { OrtBackend, OrtBinding, OrtSession, OrtTensor } from '@shoal/ort';
 import { KvSlabs } from '../kv-cache/kv-slabs.ts';
 import { DecodeFeeds } from './decode-feeds.ts';
-import type { GraphSignature } from './graph-signature.ts';
 import { Disposables } from './disposables.ts';
+import type { GraphSignature } from './graph-signature.ts';
 import { logitsOf } from './logits.ts';
 import type { ModelRunner, StepOutput } from './model-runner.ts';
+import { SamplingHead } from './sampling-head.ts';
 
 export interface OrtRunnerOptions {
   ort: OrtBackend;
@@ -12,6 +13,8 @@ export interface OrtRunnerOptions {
   signature: GraphSignature;
   slots: number;
   maxLength: number;
+  /** Of the sampling head. */
+  intraOpThreads: number;
 }
 
 /**
@@ -36,14 +39,15 @@ export class OrtRunner implements ModelRunner {
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
   readonly #decodeFeeds: DecodeFeeds;
-  /** `[slots, 1, vocabSize]`: decode steps write their logits here. */
-  readonly #decodeLogits: OrtTensor;
+  /** `[slots, 1, vocabSize]`: every run leaves the logits of its rows' last positions here. */
+  readonly #logits: OrtTensor;
+  /** `[slots, 1]` zeros: a decode step has one position per row, where the graph asks which logits to compute. */
+  readonly #onlyPosition: OrtTensor;
+  readonly #head: SamplingHead;
   readonly #bound = new Map<number, BoundDecode>();
   #slabs: KvSlabs;
-  /** The logits of the last prefill, kept until the next run. */
-  #prefillLogits: OrtTensor | undefined;
 
-  constructor({ ort, session, signature, slots, maxLength }: OrtRunnerOptions) {
+  constructor({ ort, session, signature, slots, maxLength, intraOpThreads }: OrtRunnerOptions) {
     this.slots = slots;
     this.maxLength = maxLength;
     this.vocabSize = signature.vocabSize;
@@ -51,7 +55,9 @@ export class OrtRunner implements ModelRunner {
     this.#session = session;
     this.#signature = signature;
     this.#decodeFeeds = new DecodeFeeds(ort, slots, maxLength, signature.positionIds);
-    this.#decodeLogits = ort.allocate(signature.logitsType, [slots, 1, signature.vocabSize]);
+    this.#logits = ort.allocate(signature.logitsType, [slots, 1, signature.vocabSize]);
+    this.#onlyPosition = ort.allocate('int64', [slots, 1]);
+    this.#head = new SamplingHead({ ort, intraOpThreads, logits: this.#logits, logitsType: signature.logitsType });
     const copied = !ort.capabilities.zeroCopyOutputs;
     this.#slabs = this.#allocate(copied ? Math.min(FIRST_COPIED_LENGTH, maxLength) : maxLength);
   }
@@ -85,10 +91,9 @@ export class OrtRunner implements ModelRunner {
   async decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput> {
     const rows = tokenIds.length;
     this.#reserve(Math.max(...pasts) + 1);
-    this.#dropPrefillLogits();
     const maskWidth = this.#decodeFeeds.write(tokenIds, pasts);
     await this.#boundDecode(rows, maskWidth).run();
-    return { rows, logits: (row) => logitsOf(this.#decodeLogits, row, this.vocabSize) };
+    return this.#output(rows);
   }
 
   copySlot(from: number, to: number, length: number): void {
@@ -100,10 +105,11 @@ export class OrtRunner implements ModelRunner {
   }
 
   async close(): Promise<void> {
-    this.#dropPrefillLogits();
     this.#unbind();
+    this.#head.dispose();
     this.#decodeFeeds.dispose();
-    this.#decodeLogits.dispose();
+    this.#logits.dispose();
+    this.#onlyPosition.dispose();
     this.#slabs.dispose();
     this.#session.dispose();
   }
@@ -119,7 +125,6 @@ export class OrtRunner implements ModelRunner {
   }): Promise<StepOutput> {
     const { firstSlot, ids, width, past } = pass;
     this.#reserve(pass.maskWidth);
-    this.#dropPrefillLogits();
     const rows = ids.length;
     using feeds = new Disposables();
     const matrix = (columns: number, at: (row: number, column: number) => number): OrtTensor => {
@@ -130,19 +135,51 @@ export class OrtRunner implements ModelRunner {
       return tensor;
     };
     const binding = feeds.use(this.#session.createBinding());
-    binding.bindInput('input_ids', matrix(width, (row, column) => ids[row]?.[column] ?? 0));
-    binding.bindInput('attention_mask', matrix(pass.maskWidth, (row, at) => (at < (pass.maskOnes[row] ?? 0) ? 1 : 0)));
-    if (this.#signature.positionIds) binding.bindInput('position_ids', matrix(width, (_, column) => past + column));
+    binding.bindInput(
+      'input_ids',
+      matrix(width, (row, column) => ids[row]?.[column] ?? 0),
+    );
+    binding.bindInput(
+      'attention_mask',
+      matrix(pass.maskWidth, (row, at) => (at < (pass.maskOnes[row] ?? 0) ? 1 : 0)),
+    );
+    if (this.#signature.positionIds)
+      binding.bindInput(
+        'position_ids',
+        matrix(width, (_, column) => past + column),
+      );
     const lastOf = (row: number) => (ids[row]?.length ?? 1) - 1;
-    const selects = this.#signature.logitsIndex;
-    if (selects) binding.bindInput('logits_index', matrix(1, lastOf));
-    binding.bindOutput('logits');
     feeds.defer(this.#slabs.bind(binding, firstSlot, rows));
-    await binding.run();
-    const logits = binding.output('logits');
-    this.#prefillLogits = logits;
-    const index = (row: number) => (selects ? row : row * width + lastOf(row));
-    return { rows, logits: (row) => logitsOf(logits, index(row), this.vocabSize) };
+    if (this.#signature.logitsIndex) {
+      binding.bindInput('logits_index', matrix(1, lastOf));
+      binding.bindOutput('logits', feeds.use(this.#logits.view(0, [rows, 1, this.vocabSize])));
+      await binding.run();
+    } else {
+      binding.bindOutput('logits');
+      await binding.run();
+      const all = feeds.use(binding.output('logits'));
+      for (let row = 0; row < rows; row++) this.#keepLogits(all, row * width + lastOf(row), row);
+    }
+    return this.#output(rows);
+  }
+
+  /** Copies the logits at one of all positions to where those of `row` belong. */
+  #keepLogits(all: OrtTensor, position: number, row: number): void {
+    const [source, target] = [all.data, this.#logits.data];
+    const [start, end] = [position * this.vocabSize, (position + 1) * this.vocabSize];
+    if (source instanceof Float32Array && target instanceof Float32Array) {
+      target.set(source.subarray(start, end), row * this.vocabSize);
+    } else if (source instanceof Uint16Array && target instanceof Uint16Array) {
+      target.set(source.subarray(start, end), row * this.vocabSize);
+    } else throw new Error(`logits of type ${all.type} cannot be read`);
+  }
+
+  #output(rows: number): StepOutput {
+    return {
+      rows,
+      logits: (row) => logitsOf(this.#logits, row, this.vocabSize),
+      candidates: (request) => this.#head.run(rows, request),
+    };
   }
 
   #boundDecode(rows: number, maskWidth: number): OrtBinding {
@@ -156,11 +193,14 @@ export class OrtRunner implements ModelRunner {
 
   #bindDecode(rows: number): BoundDecode {
     const binding = this.#session.createBinding();
-    const logits = this.#decodeLogits.view(0, [rows, 1, this.vocabSize]);
+    const logits = this.#logits.view(0, [rows, 1, this.vocabSize]);
     binding.bindOutput('logits', logits);
+    const position = this.#onlyPosition.view(0, [rows, 1]);
+    if (this.#signature.logitsIndex) binding.bindInput('logits_index', position);
     const freeSlabViews = this.#slabs.bind(binding, 0, rows);
     const freeViews = () => {
       logits.dispose();
+      position.dispose();
       freeSlabViews();
     };
     const bound = { binding, maskWidth: 0, freeViews };
@@ -174,11 +214,6 @@ export class OrtRunner implements ModelRunner {
       freeViews();
     }
     this.#bound.clear();
-  }
-
-  #dropPrefillLogits(): void {
-    this.#prefillLogits?.dispose();
-    this.#prefillLogits = undefined;
   }
 
   #allocate(length: number): KvSlabs {

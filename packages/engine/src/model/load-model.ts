@@ -42,7 +42,14 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
       eosTokenIds: config.eosTokenIds,
       batching: options.batching,
       scheduler: schedulerOf(options, limits, memory.budgetTokens),
-      runner: new OrtRunner({ ort, session, signature, slots: memory.slots, maxLength: options.maxModelLen }),
+      runner: new OrtRunner({
+        ort,
+        session,
+        signature,
+        slots: memory.slots,
+        maxLength: options.maxModelLen,
+        intraOpThreads: options.intraOpThreads,
+      }),
     };
   } catch (cause) {
     session.dispose();

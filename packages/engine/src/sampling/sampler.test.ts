@@ -1,73 +1,181 @@
 import type { SamplingParams } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
-import { sample } from './sampler.ts';
+import type { Sequence } from '../sequence.ts';
+import { plainOutput } from '../testing/plain-candidates.ts';
+import { TestRandom } from '../testing/random.ts';
+import { testSequence } from '../testing/test-sequence.ts';
+import { StepSampler } from './sampler.ts';
 
-const PLAIN: SamplingParams = { temperature: 1, topP: 1, topK: 0, stop: [] };
-/** Probabilities 0.5, 0.25, 0.15, 0.1, written as logits in another order of ids. */
-const PROBABILITIES = new Map([
-  [2, 0.5],
-  [0, 0.25],
-  [3, 0.15],
-  [1, 0.1],
-]);
-const LOGITS = Float32Array.from([0, 1, 2, 3], (id) => Math.log(PROBABILITIES.get(id) ?? 0));
+const TIMES = 20_000;
 
-function draw(params: Partial<SamplingParams>, times = 20_000): number[] {
-  const counts = [0, 0, 0, 0];
-  for (let position = 0; position < times; position++) {
-    const id = sample(LOGITS, { ...PLAIN, ...params }, 42, position);
-    counts[id] = (counts[id] ?? 0) + 1;
+/** Probabilities of ids 0 … n − 1 after temperature. */
+function softmax(logits: Float32Array, temperature = 1): number[] {
+  const weights = Array.from(logits, (logit) => Math.exp(logit / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight) => weight / total);
+}
+
+/** What sampling must follow: the definition, in full and in plain words. */
+function narrowed(
+  probabilities: readonly number[],
+  { minP = 0, topK = 0, topP = 1 }: Partial<SamplingParams>,
+): number[] {
+  let kept = [...probabilities.entries()].sort(([a, p], [b, q]) => q - p || a - b);
+  const highest = kept[0]?.[1] ?? 0;
+  kept = kept.filter(([, p]) => p >= minP * highest);
+  if (topK > 0) kept = kept.slice(0, topK);
+  const mass = kept.reduce((sum, [, p]) => sum + p, 0);
+  let reached = 0;
+  kept = kept.filter(([, p]) => {
+    const wanted = reached < topP * mass;
+    reached += p;
+    return wanted;
+  });
+  const total = kept.reduce((sum, [, p]) => sum + p, 0);
+  const result = probabilities.map(() => 0);
+  for (const [id, p] of kept) result[id] = p / total;
+  return result;
+}
+
+/** Draws at consecutive positions; how often each id came, and how many rows had to be read in full. */
+async function drawMany(logits: Float32Array, params: Partial<SamplingParams>, candidates: number) {
+  const sequence = testSequence(params);
+  const sampler = await StepSampler.prepare(plainOutput([logits], candidates), [sequence], () => '');
+  const counts = new Array<number>(logits.length).fill(0);
+  for (let position = 0; position < TIMES; position++) {
+    const { token } = sampler.choose(0, sequence);
+    counts[token] = (counts[token] ?? 0) + 1;
+    sequence.tokenIds.push(token);
   }
-  return counts;
+  return { counts, wholeRows: sampler.wholeRows };
 }
 
-function chiSquare(counts: readonly number[], expected: readonly number[]): number {
-  const times = counts.reduce((sum, count) => sum + count, 0);
-  return expected.reduce((sum, share, id) => {
-    if (share === 0) return sum + (counts[id] === 0 ? 0 : Number.POSITIVE_INFINITY);
-    return sum + ((counts[id] ?? 0) - share * times) ** 2 / (share * times);
-  }, 0);
+/** The statistic, with rare ids put together so that each class is expected at least ten times; and its freedom. */
+function chiSquare(counts: readonly number[], expected: readonly number[]): { statistic: number; freedom: number } {
+  const classes: { seen: number; due: number }[] = [];
+  let open = { seen: 0, due: 0 };
+  for (const [id, share] of expected.entries()) {
+    if (share === 0 && (counts[id] ?? 0) > 0) return { statistic: Number.POSITIVE_INFINITY, freedom: 1 };
+    open = { seen: open.seen + (counts[id] ?? 0), due: open.due + share * TIMES };
+    if (open.due < 10) continue;
+    classes.push(open);
+    open = { seen: 0, due: 0 };
+  }
+  const statistic = classes.reduce((sum, { seen, due }) => sum + (seen - due) ** 2 / due, 0);
+  return { statistic, freedom: classes.length - 1 };
 }
 
-/** 1 in 1,000 is above it at 3 degrees of freedom; the seed is fixed, so the tests never flicker. */
-const LIMIT = 16.3;
+/** Above it is 1 in 10,000 (Wilson and Hilferty's approximation). The seed is fixed, so the tests never flicker. */
+function limit(freedom: number): number {
+  const k = Math.max(1, freedom);
+  return k * (1 - 2 / (9 * k) + 3.719 * Math.sqrt(2 / (9 * k))) ** 3;
+}
 
-describe('sample', () => {
-  it('is greedy at temperature 0, with the lowest id among equals', () => {
-    expect(sample(LOGITS, { ...PLAIN, temperature: 0 }, 1, 0)).toBe(2);
-    expect(sample(Float32Array.of(1, 5, 5), { ...PLAIN, temperature: 0 }, 1, 0)).toBe(1);
+const random = new TestRandom(8);
+/** 60 tokens of which the eight most likely have about half of the mass. */
+const FLAT = Float32Array.from({ length: 60 }, () => 2.5 * random.next());
+
+describe('sampling is exact', () => {
+  it.each<[string, Partial<SamplingParams>, number, boolean]>([
+    ['plain, all tokens listed', {}, 60, false],
+    ['plain, beyond the candidates', {}, 8, true],
+    ['at a high temperature', { temperature: 1.9 }, 8, true],
+    ['at a low temperature', { temperature: 0.3 }, 8, true],
+    ['topK within the candidates', { topK: 5 }, 8, false],
+    ['topK beyond them', { topK: 20 }, 8, true],
+    ['topP within the candidates', { topP: 0.3 }, 8, false],
+    ['topP beyond them', { topP: 0.9 }, 8, true],
+    ['minP within the candidates', { minP: 0.9 }, 8, false],
+    ['minP beyond them', { minP: 0.3 }, 8, true],
+    ['all three', { minP: 0.2, topK: 30, topP: 0.8, temperature: 1.3 }, 8, true],
+  ])('%s', async (_, params, candidates, reads) => {
+    const { counts, wholeRows } = await drawMany(FLAT, params, candidates);
+    const expected = narrowed(softmax(FLAT, params.temperature), params);
+    const { statistic, freedom } = chiSquare(counts, expected);
+    expect(statistic).toBeLessThan(limit(freedom));
+    expect(wholeRows > 0).toBe(reads);
   });
 
-  it('follows the distribution', () => {
-    expect(chiSquare(draw({}), [0.25, 0.1, 0.5, 0.15])).toBeLessThan(LIMIT);
+  it('with penalties and bias, which enter before anything is left out', async () => {
+    const logits = Float32Array.of(3, 2.9, 1, 0, -1, 0.5, 0.4, 0.3, 0.2, 0.1);
+    const params = { repetitionPenalty: 1.5, logitBias: { 9: 3, 1: -100 } };
+    const { counts } = await drawMany(logits, params, 4);
+    const adjusted = logits.slice();
+    adjusted[9] = 3.1;
+    adjusted[1] = -100;
+    // The prompt is token 1; nothing was said yet when the step was made ready.
+    const { statistic, freedom } = chiSquare(counts, softmax(adjusted));
+    expect(statistic).toBeLessThan(limit(freedom));
+  });
+});
+
+describe('choosing', () => {
+  const choose = async (logits: number[], params: Partial<SamplingParams>, sequence: Sequence = testSequence(params)) =>
+    (await StepSampler.prepare(plainOutput([Float32Array.from(logits)], 8), [sequence], (id) => `<${id}>`)).choose(
+      0,
+      sequence,
+    );
+
+  it('is greedy at temperature 0, with the lowest id among equals', async () => {
+    expect(await choose([1, 5, 5], { temperature: 0 })).toEqual({ token: 1 });
   });
 
-  it('follows the distribution at another temperature', () => {
-    const sharpened = [0.25, 0.1, 0.5, 0.15].map((share) => share ** 2);
-    const total = sharpened.reduce((sum, share) => sum + share, 0);
-    expect(
-      chiSquare(
-        draw({ temperature: 0.5 }),
-        sharpened.map((share) => share / total),
-      ),
-    ).toBeLessThan(LIMIT);
+  it('gives another token for another seed, choice or position, and the same one for the same', async () => {
+    const { counts } = await drawMany(FLAT, { seed: 1 }, 8);
+    expect((await drawMany(FLAT, { seed: 1 }, 8)).counts).toEqual(counts);
+    expect((await drawMany(FLAT, { seed: 2 }, 8)).counts).not.toEqual(counts);
   });
 
-  it('keeps the most likely topK', () => {
-    expect(chiSquare(draw({ topK: 2 }), [1 / 3, 0, 2 / 3, 0])).toBeLessThan(LIMIT);
+  it('refuses logits that are no numbers', async () => {
+    await expect(choose([Number.NaN, Number.NaN], {})).rejects.toThrow('no finite logit');
+    await expect(choose([Number.NaN, Number.NaN], { temperature: 0 })).rejects.toThrow('no finite logit');
+    await expect(choose([1, Number.NaN], {})).rejects.toThrow('no finite logit');
   });
 
-  it('keeps the smallest set whose mass reaches topP, of those that topK kept', () => {
-    expect(chiSquare(draw({ topP: 0.8 }), [0.25 / 0.9, 0, 0.5 / 0.9, 0.15 / 0.9])).toBeLessThan(LIMIT);
-    expect(chiSquare(draw({ topK: 2, topP: 0.6 }), [0, 0, 1, 0])).toBeLessThan(LIMIT);
+  it('tells log probabilities of the model itself, whatever was added', async () => {
+    const logits = [Math.log(0.5), Math.log(0.3), Math.log(0.2)];
+    const choice = await choose(logits, { temperature: 0, logprobs: 2, logitBias: { 2: 100 } });
+    expect(choice.token).toBe(2);
+    expect(choice.logprob).toEqual({
+      tokenId: 2,
+      text: '<2>',
+      logprob: expect.closeTo(Math.log(0.2), 5),
+      top: [
+        { tokenId: 0, text: '<0>', logprob: expect.closeTo(Math.log(0.5), 5) },
+        { tokenId: 1, text: '<1>', logprob: expect.closeTo(Math.log(0.3), 5) },
+      ],
+    });
+    expect((await choose(logits, { temperature: 0, logprobs: 0 })).logprob).toMatchObject({ tokenId: 0, top: [] });
+  });
+});
+
+describe('what a request adds to its logits', () => {
+  const LOGITS = Float32Array.of(2, -2, 2, 2, 2);
+  const additionsAfter = (params: Partial<SamplingParams>, said: number[], prompt: number[] = [0]) => {
+    const sequence = testSequence(params, prompt);
+    for (const token of said) sequence.append(token, 0);
+    return Object.fromEntries(sequence.adjuster?.additions(LOGITS) ?? []);
+  };
+
+  it('is nothing when nothing is asked for', () => {
+    expect(testSequence({ minTokens: 0, presencePenalty: 0 }).adjuster).toBeUndefined();
   });
 
-  it('gives the same token for the same seed and position', () => {
-    expect(draw({}, 100)).toEqual(draw({}, 100));
+  it('repetition penalty: over prompt and answer, by the sign of the logit', () => {
+    expect(additionsAfter({ repetitionPenalty: 2 }, [1])).toEqual({ 0: -1, 1: -2 });
   });
 
-  it('refuses logits of which none is finite', () => {
-    expect(() => sample(Float32Array.of(Number.NaN, Number.NaN), PLAIN, 1, 0)).toThrow('no finite logit');
-    expect(() => sample(Float32Array.of(1, Number.NaN), PLAIN, 1, 0)).toThrow('no finite logit');
+  it('frequency penalty by count, presence penalty once, over the answer alone', () => {
+    expect(additionsAfter({ frequencyPenalty: 0.5 }, [2, 2, 3])).toEqual({ 2: -1, 3: -0.5 });
+    expect(additionsAfter({ presencePenalty: 0.5 }, [2, 2, 3])).toEqual({ 2: -0.5, 3: -0.5 });
+  });
+
+  it('bias on top of penalties', () => {
+    expect(additionsAfter({ presencePenalty: 0.5, logitBias: { 2: 3, 4: -1 } }, [2])).toEqual({ 2: 2.5, 4: -1 });
+  });
+
+  it('the ban on ends before minTokens', () => {
+    expect(additionsAfter({ minTokens: 2, stopTokenIds: [4] }, [2])).toEqual({ 4: Number.NEGATIVE_INFINITY });
+    expect(additionsAfter({ minTokens: 2, stopTokenIds: [4] }, [2, 3])).toEqual({});
   });
 });

@@ -1,66 +1,116 @@
-import type { SamplingParams } from '@shoal/protocol';
+import type { ChosenLogprob } from '@shoal/protocol';
+import type { Candidates, SparseAdditions } from '../model-runner/candidates.ts';
+import type { StepOutput } from '../model-runner/model-runner.ts';
+import type { Sequence } from '../sequence.ts';
+import { type Distribution, draw } from './distribution.ts';
+import { logprobsOf } from './logprobs.ts';
 import { uniform } from './random.ts';
+import { drawBeyond, drawFromRow } from './whole-row.ts';
 
-/**
- * Picks the next token from the logits of one row, exactly: what is drawn follows the model's own distribution after
- * temperature, cut to the `topK` most likely and then to the smallest set of those whose mass reaches `topP`.
- *
- * @param logits `[vocabSize]`
- * @param position index of the token in the answer
- * @throws when no logit is finite: the model's output is broken for this row
- */
-export function sample(logits: Float32Array, params: SamplingParams, seed: number, position: number): number {
-  if (params.temperature === 0) return argmax(logits);
-  const { ids, weights, total } = candidates(logits, params);
-  const target = uniform(seed, 0, position) * total;
-  let reached = 0;
-  for (const [index, weight] of weights.entries()) {
-    reached += weight;
-    if (reached > target) return ids[index] ?? 0;
-  }
-  return ids[weights.length - 1] ?? 0;
+/** A token chosen, with its log probability where that was asked for. */
+export interface Choice {
+  token: number;
+  logprob?: ChosenLogprob | undefined;
 }
 
-/** The most likely token; the lowest id among equals. */
-export function argmax(logits: Float32Array): number {
-  let best = -1;
-  let highest = Number.NEGATIVE_INFINITY;
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id] ?? Number.NaN;
-    // Not `logit > highest`: a NaN must not pass unseen.
-    if (!(logit <= highest)) {
-      highest = logit;
-      best = id;
+/** The step's logits, made ready for choosing. Valid until the next run of the model. */
+export class StepSampler {
+  readonly #output: StepOutput;
+  readonly #candidates: Candidates;
+  readonly #additions: ReadonlyMap<number, ReadonlyMap<number, number>>;
+  readonly #textOf: (tokenId: number) => string;
+  #wholeRows = 0;
+
+  private constructor(
+    output: StepOutput,
+    candidates: Candidates,
+    additions: ReadonlyMap<number, ReadonlyMap<number, number>>,
+    textOf: (tokenId: number) => string,
+  ) {
+    this.#output = output;
+    this.#candidates = candidates;
+    this.#additions = additions;
+    this.#textOf = textOf;
+  }
+
+  /**
+   * @param rows the sequences of the step's rows; those that choose no token now are left out by `undefined`
+   * @param textOf a token by itself
+   */
+  static async prepare(
+    output: StepOutput,
+    rows: readonly (Sequence | undefined)[],
+    textOf: (tokenId: number) => string,
+  ): Promise<StepSampler> {
+    const additions = new Map<number, ReadonlyMap<number, number>>();
+    for (const [row, sequence] of rows.entries()) {
+      if (sequence?.adjuster !== undefined) additions.set(row, sequence.adjuster.additions(output.logits(row)));
+    }
+    const greedy = rows.every((sequence) => sequence === undefined || sequence.params.temperature === 0);
+    const candidates = await output.candidates({
+      temperatures: greedy ? undefined : rows.map((sequence) => sequence?.params.temperature || 1),
+      additions: flatten(additions),
+    });
+    return new StepSampler(output, candidates, additions, textOf);
+  }
+
+  /** Rows of this step that had to be read in full because their candidates did not reach far enough. */
+  get wholeRows(): number {
+    return this.#wholeRows;
+  }
+
+  /**
+   * The next token of a sequence, from the logits of `row`.
+   *
+   * @throws when the logits are no numbers: the model's output is broken for this row
+   */
+  choose(row: number, sequence: Sequence): Choice {
+    const { temperature, logprobs } = sequence.params;
+    if (!Number.isFinite(this.#candidates.value(row, 0))) throw new Error('the model returned no finite logit');
+    const token = temperature === 0 ? this.#candidates.id(row, 0) : this.#draw(row, sequence);
+    if (logprobs === undefined) return { token };
+    return { token, logprob: logprobsOf(this.#output.logits(row), token, logprobs, this.#textOf) };
+  }
+
+  /** The random number comes first; the row is read in full only where the candidates cannot decide it. */
+  #draw(row: number, sequence: Sequence): number {
+    const { temperature, topK, topP, minP } = sequence.params;
+    const logSumExp = this.#candidates.logSumExp(row);
+    if (!Number.isFinite(logSumExp)) throw new Error('the model returned no finite logit');
+    const u = uniform(sequence.seed, sequence.choice, sequence.tokenIds.length);
+    const distribution: Distribution = {
+      size: this.#candidates.count,
+      complete: this.#candidates.count === this.#output.logits(row).length,
+      id: (index) => this.#candidates.id(row, index),
+      probability: (index) => Math.exp(this.#candidates.value(row, index) / temperature - logSumExp),
+    };
+    const narrowing = { topK, topP, minP };
+    const token = draw(distribution, narrowing, u);
+    if (token !== undefined) return token;
+    this.#wholeRows += 1;
+    const whole = { logits: this.#adjusted(row), temperature, logSumExp };
+    const narrowed = topK > 0 || topP < 1 || (minP ?? 0) > 0;
+    return narrowed ? drawFromRow(whole, narrowing, u) : drawBeyond(whole, distribution, u);
+  }
+
+  #adjusted(row: number): Float32Array {
+    const additions = this.#additions.get(row);
+    if (additions === undefined) return this.#output.logits(row);
+    const logits = this.#output.logits(row).slice();
+    for (const [token, addition] of additions) logits[token] = (logits[token] ?? 0) + addition;
+    return logits;
+  }
+}
+
+function flatten(additions: ReadonlyMap<number, ReadonlyMap<number, number>>): SparseAdditions | undefined {
+  if (additions.size === 0) return undefined;
+  const flat: SparseAdditions = { rows: [], tokenIds: [], values: [] };
+  for (const [row, ofRow] of additions) {
+    for (const [token, value] of ofRow) {
+      flat.rows.push(row);
+      flat.tokenIds.push(token);
+      flat.values.push(value);
     }
   }
-  if (!Number.isFinite(highest)) throw new Error('the model returned no finite logit');
-  return best;
-}
-
-interface Candidates {
-  /** From the most likely down. */
-  ids: Uint32Array;
-  /** Relative probabilities, in the same order. */
-  weights: Float64Array;
-  total: number;
-}
-
-function candidates(logits: Float32Array, params: SamplingParams): Candidates {
-  const highest = logits[argmax(logits)] ?? 0;
-  const weightOf = (id: number) => Math.exp(((logits[id] ?? 0) - highest) / params.temperature);
-  let ids = Uint32Array.from(logits.keys());
-  const cut = params.topK > 0 || params.topP < 1;
-  if (cut) ids.sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0) || a - b);
-  if (params.topK > 0) ids = ids.subarray(0, params.topK);
-  const weights = Float64Array.from(ids, weightOf);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return params.topP < 1 ? nucleus(ids, weights, total * params.topP) : { ids, weights, total };
-}
-
-/** The shortest head of the candidates whose mass reaches `wanted`. */
-function nucleus(ids: Uint32Array, weights: Float64Array, wanted: number): Candidates {
-  let total = 0;
-  let size = 0;
-  while (size < weights.length && total < wanted) total += weights[size++] ?? 0;
-  return { ids: ids.subarray(0, size), weights: weights.subarray(0, size), total };
+  return flat;
 }

@@ -1,4 +1,5 @@
 import type { ModelRunner, StepOutput } from '../model-runner/model-runner.ts';
+import { plainOutput } from './plain-candidates.ts';
 
 export interface ScriptedRunnerOptions {
   slots: number;
@@ -97,13 +98,7 @@ export class ScriptedRunner implements ModelRunner {
       this.spoil?.(history, values);
       return values;
     });
-    return {
-      rows,
-      logits: (row) => {
-        const values = logits[row];
-        if (values === undefined) throw new Error(`there is no row ${row}`);
-        return values;
-      },
-    };
+    // At most eight candidates, so that samplers meet the end of them.
+    return plainOutput(logits, 8);
   }
 }

@@ -33,8 +33,7 @@ export class EngineHost {
 
   #generate(ticket: number, request: Extract<ThreadCommand, { type: 'generate' }>['request']): void {
     const sink: EventSink = {
-      tokens: (position, tokenIds, text) =>
-        this.#report({ type: 'tokens', ticket, position, tokenIds: [...tokenIds], text }),
+      tokens: (event) => this.#report({ type: 'tokens', ticket, event }),
       finish: (event: FinishedEvent) => this.#end({ type: 'finished', ticket, event }),
       fail: (error: ShoalError) => this.#end({ type: 'failed', ticket, error: error.toBody() }),
     };

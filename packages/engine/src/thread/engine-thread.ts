@@ -98,7 +98,7 @@ export class EngineThread implements GenerationEngine {
   #deliver(event: TicketEvent): void {
     const stream = this.#streams.get(event.ticket);
     if (event.type !== 'tokens') this.#streams.delete(event.ticket);
-    if (event.type === 'tokens') stream?.tokens(event.position, event.tokenIds, event.text);
+    if (event.type === 'tokens') stream?.tokens(event.event);
     else if (event.type === 'finished') stream?.finish(event.event);
     else stream?.fail(ShoalError.fromBody(event.error));
   }

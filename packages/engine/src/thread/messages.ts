@@ -1,4 +1,4 @@
-import type { ErrorBody } from '@shoal/protocol';
+import type { ErrorBody, TokensEvent } from '@shoal/protocol';
 import type { EngineOptions } from '../engine-options.ts';
 import type { EngineFact } from '../events.ts';
 import type { EngineModel, EngineRequest, FinishedEvent } from '../generation-engine.ts';
@@ -24,6 +24,6 @@ export type ThreadReport =
   | { type: 'closed' };
 
 export type TicketEvent =
-  | { type: 'tokens'; ticket: number; position: number; tokenIds: number[]; text: string }
+  | { type: 'tokens'; ticket: number; event: TokensEvent }
   | { type: 'finished'; ticket: number; event: FinishedEvent }
   | { type: 'failed'; ticket: number; error: ErrorBody };

@@ -22,9 +22,14 @@ export class TextAssembler {
     return this.#stops.stopped;
   }
 
-  /** Takes the next token (never the end-of-sequence token), returns the text it settled. */
-  push(tokenId: number): string {
-    return this.#hand(this.#stops.push(this.#detokenizer.push(tokenId)));
+  /**
+   * Takes the next token (never one that ends the answer), returns the text it settled.
+   *
+   * @param heedStops false while the answer may not end yet; only before the first token that heeds them
+   */
+  push(tokenId: number, heedStops: boolean = true): string {
+    const text = this.#detokenizer.push(tokenId);
+    return this.#hand(heedStops ? this.#stops.push(text) : text);
   }
 
   /** The answer is over: what was held back. */

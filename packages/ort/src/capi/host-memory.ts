@@ -38,5 +38,5 @@ export function dropPages(address: Pointer, byteLength: number): number {
   const end = ((address + BigInt(byteLength)) / page) * page;
   if (end <= start) return 0;
   const dropped = Number(end - start);
-  return dropped;
+  return madvise(start, dropped, DONT_NEED) === 0 ? dropped : 0;
 }
