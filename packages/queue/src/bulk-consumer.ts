@@ -72,7 +72,13 @@ class BulkConsumer implements Consumer, ClaimSource {
       onError: (message) => this.#jobs.tell({ type: 'error', message }),
     });
     this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
-    this.#marker = new MarkerListener(connect('blocking'), this.#commands, this.#keys, () => this.#ask());
+    this.#marker = new MarkerListener({
+      blocking: connect('blocking'),
+      commands: this.#commands,
+      keys: this.#keys,
+      canTake: () => this.#canTake,
+      onCall: () => this.#ask(),
+    });
   }
 
   get held(): number {
@@ -86,7 +92,6 @@ class BulkConsumer implements Consumer, ClaimSource {
   start(handle: (job: ClaimedJob) => void): void {
     this.#jobs.handle = handle;
     this.#running = true;
-    this.#marker.wanted = true;
     if (this.#watchTimer === undefined) {
       this.#watchTimer = setInterval(() => void this.#watch(), this.#settings.stalledIntervalMs);
       this.#watchTimer.unref();
@@ -97,7 +102,6 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   pause(): void {
     this.#running = false;
-    this.#marker.wanted = false;
   }
 
   close({ timeoutMs }: { timeoutMs: number }): Promise<void> {
@@ -127,7 +131,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     if (request.wanted === 0) return;
     if (reply.apart) this.#apart = true;
     if (reply.mustEmpty) this.#emptying = true;
-    this.#hungry = reply.mustEmpty || reply.claims.length >= request.wanted;
+    this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
     if (this.#hungry) return;
     if (reply.limitedMs > 0) this.#limitTimer = setTimeout(() => this.#ask(), reply.limitedMs);
@@ -139,9 +143,13 @@ class BulkConsumer implements Consumer, ClaimSource {
     if (request.wanted > 0) this.#unanswered.push(request);
   }
 
-  get #mayAsk(): boolean {
-    if (!this.#running || !this.#hungry || !this.#settings.alive()) return false;
+  get #canTake(): boolean {
+    if (!this.#running || !this.#settings.alive()) return false;
     return !((this.#apart || this.#emptying) && this.#occupied() > 0);
+  }
+
+  get #mayAsk(): boolean {
+    return this.#hungry && this.#canTake;
   }
 
   /** Slots in use once the ends under way are written. */

@@ -1,19 +1,9 @@
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
 import { Ear, type LogReading } from './ear.ts';
+import { randomness } from './testing/randomness.ts';
 import { sampleResult, sampleTokens } from './testing/requests.ts';
 import { all, soon } from './testing/waiting.ts';
-
-/** Deterministic noise: mulberry32. */
-function randomness(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 function openEar(
   options: { fromLog?: boolean; position?: number; read?: (ear: Ear) => Promise<LogReading> } = {},

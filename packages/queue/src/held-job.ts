@@ -35,7 +35,7 @@ export class HeldJob implements ClaimedJob {
   readonly #options: HeldJobOptions;
   readonly #controller = new AbortController();
   #deadlineTimer: NodeJS.Timeout | undefined;
-  #ending = false;
+  #ended: Promise<void> | undefined;
   #over = false;
 
   constructor(options: HeldJobOptions) {
@@ -57,7 +57,7 @@ export class HeldJob implements ClaimedJob {
   }
 
   append(event: TokensEvent): void {
-    if (this.#ending) return;
+    if (this.#over || this.#ended !== undefined) return;
     this.#options.outbox.append(event);
     this.#options.writer.touch(this.#options.outbox);
   }
@@ -82,33 +82,38 @@ export class HeldJob implements ClaimedJob {
 
   /** Asks the handler to stop; it then ends the job with this reason. */
   abort(reason: ShoalError): void {
-    if (!this.#ending) this.#controller.abort(reason);
+    if (!this.#over && this.#ended === undefined) this.#controller.abort(reason);
   }
 
-  /** The job is no longer this worker's, or is given back over the handler's head: nothing more is written. */
-  lose(outcome: 'lost' | 'handed-back' = 'lost'): void {
+  /** The job is no longer this worker's: nothing more is written for it. */
+  lose(): void {
     this.#options.writer.drop(this.#options.outbox);
-    this.#finish(outcome);
+    this.#finish('lost');
   }
 
-  async #end(outcome: 'completed' | 'failed' | 'handed-back', end: End): Promise<void> {
-    if (this.#ending) return;
-    this.#ending = true;
-    await new Promise<void>((resolve) => {
+  /** The first end counts; whoever tries another waits for it. */
+  #end(outcome: 'completed' | 'failed' | 'handed-back', end: End): Promise<void> {
+    this.#ended ??= new Promise((resolve) => {
+      if (this.#over) {
+        resolve();
+        return;
+      }
       this.#options.writer.end(this.#options.outbox, end, (written: EndOutcome) => {
         this.#finish(written === 'done' ? outcome : 'lost');
         resolve();
       });
     });
+    return this.#ended;
   }
 
   #finish(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void {
     if (this.#over) return;
     this.#over = true;
-    this.#ending = true;
     clearTimeout(this.#deadlineTimer);
-    // Frees the slot of a job that ended without its handler; nothing, if the handler ended it.
-    this.#controller.abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
+    // The handler may not know that the job ended.
+    if (outcome === 'lost' || outcome === 'handed-back') {
+      this.#controller.abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
+    }
     this.#options.onEnd(outcome);
   }
 

@@ -15,17 +15,24 @@ export class MarkerListener {
   readonly #blocking: Redis;
   readonly #commands: Redis;
   readonly #key: string;
+  readonly #canTake: () => boolean;
   readonly #onCall: () => void;
   #listening = false;
   #closed = false;
-  /** False while this worker takes nothing: a call that arrives is passed on. */
-  wanted = false;
 
-  constructor(blocking: Redis, commands: Redis, keys: ModelKeys, onCall: () => void) {
-    this.#blocking = blocking;
-    this.#commands = commands;
-    this.#key = `${keys.bull}marker`;
-    this.#onCall = onCall;
+  /** A call that comes while `canTake` is false is passed on to another worker; `onCall` follows either way. */
+  constructor(options: {
+    blocking: Redis;
+    commands: Redis;
+    keys: ModelKeys;
+    canTake(): boolean;
+    onCall(): void;
+  }) {
+    this.#blocking = options.blocking;
+    this.#commands = options.commands;
+    this.#key = `${options.keys.bull}marker`;
+    this.#canTake = options.canTake;
+    this.#onCall = options.onCall;
   }
 
   /** Listens for one call, or until a delayed job is due, or for at most ten seconds. */
@@ -34,7 +41,7 @@ export class MarkerListener {
     this.#listening = true;
     void this.#listen(nextDelayedAt).finally(() => {
       this.#listening = false;
-      if (!this.#closed && this.wanted) this.#onCall();
+      if (!this.#closed) this.#onCall();
     });
   }
 
@@ -46,15 +53,20 @@ export class MarkerListener {
   async #listen(nextDelayedAt: number): Promise<void> {
     let until = Date.now() + LONGEST_BLOCK_MS;
     if (nextDelayedAt > 0) until = Math.min(until, nextDelayedAt);
-    while (!this.#closed && this.wanted && Date.now() < until) {
+    while (!this.#closed && Date.now() < until) {
       const call = await this.#block(until - Date.now());
       if (call === undefined) return;
       if (call <= Date.now()) {
-        if (!this.wanted && !this.#closed) await this.#commands.zadd(this.#key, 0, '0');
+        if (!this.#canTake()) await this.#passOn();
         return;
       }
       until = Math.min(until, call);
     }
+  }
+
+  /** Best effort: a call that cannot be passed on is made good by the look that every idle worker takes now and then. */
+  async #passOn(): Promise<void> {
+    if (!this.#closed) await this.#commands.zadd(this.#key, 0, '0').catch(() => {});
   }
 
   /** The score of the marker that was taken; undefined after `timeoutMs`, or when the connection broke. */

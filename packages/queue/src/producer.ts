@@ -26,6 +26,8 @@ export interface JobView {
   /** Claims so far. */
   attempts: number;
   tenant?: string;
+  /** The request's own, if it has one. */
+  fingerprint?: string;
   result?: GenerateResult;
   error?: ErrorBody;
 }

@@ -54,7 +54,8 @@ const ViewReply = z
     z.string(),
   ])
   .nullable();
-const Tenant = z.looseObject({ tenant: z.string().optional() });
+/** What a view tells of the request itself. */
+const Owner = z.looseObject({ tenant: z.string().optional(), fingerprint: z.string().optional() });
 
 class QueueProducer implements Producer {
   readonly model: string;
@@ -90,7 +91,7 @@ class QueueProducer implements Producer {
     const [state, position, queuedAt, finishedOn, attempts, returnvalue, failedReason, data] = reply;
     const error = state === 'failed' ? errorOf(failedReason) : undefined;
     const result = state === 'completed' ? GenerateResult.safeParse(parseJson(returnvalue)).data : undefined;
-    const tenant = Tenant.safeParse(parseJson(data)).data?.tenant;
+    const { tenant, fingerprint } = Owner.safeParse(parseJson(data)).data ?? {};
     return {
       id,
       status: statusOf(state, error),
@@ -99,6 +100,7 @@ class QueueProducer implements Producer {
       ...(finishedOn === '' ? {} : { finishedAt: Number(finishedOn) }),
       ...(position < 0 ? {} : { position }),
       ...(tenant === undefined ? {} : { tenant }),
+      ...(fingerprint === undefined ? {} : { fingerprint }),
       ...(result === undefined ? {} : { result }),
       ...(error === undefined ? {} : { error }),
     };

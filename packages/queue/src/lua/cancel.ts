@@ -34,7 +34,7 @@ local code = finish(id, '0', 'failed', reason, nowMs())
 if code ~= 0 then return redis.error_reply('BullMQ refused to finish a waiting job: code ' .. code) end
 tell(id, replyTo, event)
 tellAll()
-redis.call('UNLINK', OWN .. 'readers:' .. id)
+forgetReaders(id)
 return 'cancelled'
 `,
 );

@@ -101,40 +101,33 @@ local function claimOne(token, alone, now)
     turnAway(id, token, foreign, now)
     return false
   end
-  local length = logLength(id)
-  redis.call('HSET', BULL .. id, 'shoal:base', length, 'shoal:alone', alone and 1 or 0)
-  local entries = {}
-  if length > 0 then
-    for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, '-', '+')) do entries[#entries + 1] = entry[2][2] end
-  end
-  return { id, token, flat, entries }
+  -- A fresh job has no log, and none of these fields yet.
+  if tonumber(fields['ats']) == 1 and not alone then return { id, token, flat, {} } end
+  redis.call('HSET', BULL .. id, 'shoal:base', logLength(id), 'shoal:alone', alone and 1 or 0)
+  return { id, token, flat, logEntries(id) }
 end
 
 -- A job claimed by a step whose reply was lost, as that step claimed it; nil when it is no longer held.
 local function reclaim(id, token)
   if redis.call('GET', BULL .. id .. ':lock') ~= token then return nil end
-  local entries = {}
-  for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, '-', '+')) do entries[#entries + 1] = entry[2][2] end
-  return { id, token, redis.call('HGETALL', BULL .. id), entries }
+  return { id, token, redis.call('HGETALL', BULL .. id), logEntries(id) }
 end
 
--- How many jobs may be taken, and which of them are suspects. A suspect is taken only by a worker that holds nothing,
--- and then nothing else is: alone, or with few others that were seen to die only once. While a worker empties itself
--- for them it takes nothing, which is said by nil.
+-- How many jobs may be taken, and which of them are suspects. What is not under suspicion goes first; then one worker
+-- at a time takes nothing more until it is empty, which is said by nil, and runs suspects and nothing else: alone, or
+-- with few others that were seen to die only once.
 local function allowance(wanted, held)
   local suspects = redis.call('ZRANGEBYSCORE', BULL .. 'prioritized', SUSPECT_SCORE, '+inf', 'LIMIT', 0, ${SMALL_BATCH})
   if #suspects == 0 then return wanted, {} end
+  local ordinary = redis.call('ZCOUNT', BULL .. 'prioritized', '-inf', '(' .. string.format('%.0f', SUSPECT_SCORE))
+  local quarantine = redis.call('GET', OWN .. 'quarantine')
   if held > 0 then
-    local first = redis.call('ZRANGE', BULL .. 'prioritized', 0, 0, 'WITHSCORES')
-    local ordinary = tonumber(first[2]) < SUSPECT_SCORE
-    -- One worker at a time empties itself; the others go on with what is not under suspicion.
-    if ordinary and redis.call('GET', OWN .. 'quarantine') ~= WORKER
-      and not redis.call('SET', OWN .. 'quarantine', WORKER, 'NX', 'PX', 30000) then
-      return math.min(wanted, redis.call('ZCOUNT', BULL .. 'prioritized', '-inf', '(' .. SUSPECT_SCORE)), {}
-    end
+    if quarantine and quarantine ~= WORKER then return math.min(wanted, ordinary), {} end
+    redis.call('SET', OWN .. 'quarantine', WORKER, 'PX', 30000)
     return nil, {}
   end
-  redis.call('DEL', OWN .. 'quarantine')
+  if ordinary > 0 and quarantine ~= WORKER then return math.min(wanted, ordinary), {} end
+  if quarantine == WORKER then redis.call('DEL', OWN .. 'quarantine') end
   local chosen = {}
   for _, id in ipairs(suspects) do
     local deaths = tonumber(redis.call('HGET', BULL .. id, 'shoal:suspect') or 0)

@@ -7,6 +7,7 @@
 export const READERS = `
 local outgoing = {}
 local readersByJob = {}
+local joined = {}
 
 local function isOpaqueId(id)
   return type(id) == 'string' and #id >= 1 and #id <= 64 and string.find(id, '^[%w_-]+$') ~= nil
@@ -16,7 +17,10 @@ local function readersOf(id, replyTo)
   local readers = readersByJob[id]
   if readers then return readers end
   readers = {}
-  for _, reader in ipairs(redis.call('SMEMBERS', OWN .. 'readers:' .. id)) do readers[reader] = true end
+  for _, reader in ipairs(redis.call('SMEMBERS', OWN .. 'readers:' .. id)) do
+    readers[reader] = true
+    joined[id] = true
+  end
   if isOpaqueId(replyTo) then readers[replyTo] = true end
   readersByJob[id] = readers
   return readers
@@ -32,6 +36,11 @@ local function tell(id, replyTo, event)
     entry[#entry + 1] = id
     entry[#entry + 1] = event
   end
+end
+
+-- After the last event of a job was told.
+local function forgetReaders(id)
+  if joined[id] then redis.call('UNLINK', OWN .. 'readers:' .. id) end
 end
 
 local function tellAll()

@@ -71,14 +71,15 @@ local function emit(id, token, replyTo, position, ending, event)
 end
 
 local function finishAndTell(id, token, replyTo, outcome, expected, value, event)
-  if holds(id, token) then
+  if expected > 0 then
     local length = logLength(id)
-    if length < expected then return -1000 - length end
+    if length < expected and holds(id, token) then return -1000 - length end
   end
   local code = finish(id, token, outcome, value, now)
+  if code == -2 and LOCK_MS > 0 and keepLock(id, token) then code = finish(id, token, outcome, value, now) end
   if code == 0 then
     tell(id, replyTo, event)
-    redis.call('UNLINK', OWN .. 'readers:' .. id)
+    forgetReaders(id)
     return 0
   end
   local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
@@ -128,7 +129,9 @@ if WORKER ~= '' and held == 0 and #claims == 0 then
   redis.call('ZADD', OWN .. 'idle', now + 15000, WORKER)
   redis.call('PEXPIRE', OWN .. 'idle', 60000)
 end
-if finished > 0 and left > 0 and redis.call('HEXISTS', BULL .. 'meta', 'concurrency') == 1 then
+-- Under BullMQ's global concurrency an end makes room for jobs that no marker announces.
+if finished > 0 and #claims == 0 and redis.call('HEXISTS', BULL .. 'meta', 'concurrency') == 1
+  and waitingJobs() + redis.call('ZCARD', BULL .. 'delayed') > 0 then
   redis.call('ZADD', BULL .. 'marker', 0, '0')
 end
 local ids = {}

@@ -10,6 +10,12 @@ local function logLength(id)
   return tonumber(string.match(last[1][1], '^%d+'))
 end
 
+local function logEntries(id)
+  local entries = {}
+  for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, '-', '+')) do entries[#entries + 1] = entry[2][2] end
+  return entries
+end
+
 local function logAppend(id, length, event)
   local key = OWN .. 'log:' .. id
   redis.call('XADD', key, length .. '-1', 'e', event)

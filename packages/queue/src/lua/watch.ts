@@ -50,6 +50,7 @@ local function failLost(id)
   redis.call('LPUSH', BULL .. 'active', id)
   if finish(id, '0', 'failed', reason, now) == 0 then
     tell(id, parsed and type(request) == 'table' and request.replyTo or '', event)
+    forgetReaders(id)
   end
 end
 

@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { type ModelKeys, modelKeys } from '../keys.ts';
+import { decodeStep, type StepReply } from '../step-codec.ts';
+import { randomness } from '../testing/randomness.ts';
+import { sampleRequest, sampleTokens } from '../testing/requests.ts';
+import { STEP } from './step.ts';
+import { SUBMIT } from './submit.ts';
+
+interface Operation {
+  kind: 'E' | 'C' | 'F';
+  id: string;
+  token: string;
+  from: number;
+  to: number;
+}
+
+const event = (position: number, end: number): string =>
+  JSON.stringify({
+    ...sampleTokens(position),
+    tokenIds: Array.from({ length: end - position }, (_, n) => position + n),
+  });
+
+function itemOf({ kind, id, token, from, to }: Operation, reader: string): (string | number)[] {
+  if (kind === 'E') return ['E', id, token, reader, from, to, event(from, to)];
+  return [kind, id, token, reader, from, `value of ${id}`, `the end of ${id}`];
+}
+
+/** What the script must do, in a few lines: one job. */
+class JobModel {
+  readonly log: { position: number; end: number }[] = [];
+  holder: string | undefined;
+  state: 'active' | 'completed' | 'failed' = 'active';
+
+  constructor(holder: string) {
+    this.holder = holder;
+  }
+
+  get length(): number {
+    return this.log.at(-1)?.end ?? 0;
+  }
+
+  apply({ kind, id, token, from, to }: Operation, told: string[]): number {
+    if (kind === 'E') {
+      if (!this.take(token)) return -1;
+      if (this.length === from) {
+        this.log.push({ position: from, end: to });
+        told.push(id, event(from, to));
+      }
+      return this.length;
+    }
+    const state = kind === 'C' ? 'completed' : 'failed';
+    if (this.state === state) return 0;
+    if (this.state !== 'active') return -2;
+    if (!this.take(token)) return -6;
+    if (this.length < from) return -1000 - this.length;
+    this.state = state;
+    this.holder = undefined;
+    told.push(id, `the end of ${id}`);
+    return 0;
+  }
+
+  /** A lapsed lock goes to whoever comes first, while the job is active. */
+  take(token: string): boolean {
+    if (this.holder === undefined && this.state === 'active') this.holder = token;
+    return this.holder === token;
+  }
+}
+
+describe('the step script', () => {
+  let redis: Redis;
+  let keys: ModelKeys;
+  beforeAll(() => {
+    redis = new Redis(inject('redisUrl'));
+  });
+  beforeEach(() => {
+    keys = modelKeys(`test-${randomUUID()}`, 'minnow');
+  });
+  afterAll(() => redis.disconnect());
+
+  const step = async (items: (string | number)[], wanted = 0, stepId = randomUUID()): Promise<StepReply> => {
+    const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w'];
+    return decodeStep(await STEP.run(redis, keys.bull, [...header, ...items]));
+  };
+  const submit = (id: string, replyTo = ''): Promise<unknown> => {
+    const data = JSON.stringify(sampleRequest(replyTo === '' ? {} : { replyTo }));
+    return SUBMIT.run(redis, keys.bull, [keys.bull, keys.own, 3_600, 10_000, id, 'generate', 6, data]);
+  };
+  it('does what the model does, whatever is repeated, reordered, forged or lapsed (60 histories of 50 steps)', async () => {
+    for (let seed = 1; seed <= 60; seed += 1) {
+      const random = randomness(seed);
+      const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+      const reader = `reader-${seed}`;
+      await redis.xadd(keys.replies(reader), '*', '', '');
+      const ids = [0, 1, 2].map((n) => `job-${seed}-${n}`);
+      for (const id of ids) await submit(id);
+      const { claims } = (await step([], 3)).claim;
+      const models = new Map(claims.map(({ id, token }) => [id, new JobModel(token)]));
+      const tokens = new Map(claims.map(({ id, token }) => [id, token]));
+      expect([...models.keys()].sort()).toEqual(ids);
+      const modelOf = (id: string): JobModel => {
+        const model = models.get(id);
+        if (model === undefined) throw new Error(`no model of ${id}`);
+        return model;
+      };
+      const told: string[] = [];
+      for (let turn = 0; turn < 50; turn += 1) {
+        if (random() < 0.1) {
+          const id = pick(ids);
+          await redis.del(`${keys.bull}${id}:lock`);
+          modelOf(id).holder = undefined;
+        }
+        if (random() < 0.1) await redis.script('FLUSH');
+        const operations: Operation[] = [];
+        for (let n = 0; n < 1 + Math.floor(random() * 4); n += 1) {
+          const id = pick(ids);
+          const token = random() < 0.85 ? (tokens.get(id) ?? '') : 'zombie';
+          const { length } = modelOf(id);
+          if (random() < 0.92) {
+            const position = Math.max(0, length + pick([0, 0, 0, 0, -1, 1]));
+            operations.push({ kind: 'E', id, token, from: position, to: position + pick([1, 2, 3]) });
+          } else {
+            operations.push({ kind: pick(['C', 'F'] as const), id, token, from: length + pick([0, 0, 1]), to: 0 });
+          }
+        }
+        // One in three steps is sent twice, as after a lost reply.
+        for (let sent = random() < 0.3 ? 2 : 1; sent > 0; sent -= 1) {
+          const expected = operations.map((operation) => modelOf(operation.id).apply(operation, told));
+          const { codes } = await step(operations.flatMap((operation) => itemOf(operation, reader)));
+          expect(codes, `history ${seed}, turn ${turn}`).toEqual(expected);
+        }
+      }
+      for (const id of ids) {
+        const entries = (await redis.xrange(keys.log(id), '-', '+')).map(([, fields]) => fields[1]);
+        expect(entries).toEqual(models.get(id)?.log.map(({ position, end }) => event(position, end)));
+        const set = models.get(id)?.state;
+        if (set !== 'active') expect(await redis.zscore(`${keys.bull}${set}`, id)).not.toBeNull();
+      }
+      const replies = (await redis.xrange(keys.replies(reader), '-', '+')).slice(1).flatMap(([, fields]) => fields);
+      expect(replies).toEqual(told);
+    }
+  });
+
+  it('gives a step that is sent again the same claims, less those whose lock is gone', async () => {
+    for (const id of ['x', 'y', 'z']) await submit(id);
+    const first = await step([], 2, 'the-step');
+    const again = await step([], 2, 'the-step');
+    const named = ({ id, token }: { id: string; token: string }): string => `${id} under ${token}`;
+    expect(again.claim.claims.map(named)).toEqual(first.claim.claims.map(named));
+    expect(again.claim.claims[0]?.fields.get('data')).toBe(first.claim.claims[0]?.fields.get('data'));
+    expect(first.claim.claims.map(({ id }) => id)).toEqual(['x', 'y']);
+    await redis.set(`${keys.bull}x:lock`, 'another');
+    expect((await step([], 2, 'the-step')).claim.claims.map(({ id }) => id)).toEqual(['y']);
+    expect((await step([], 2, 'another-step')).claim.claims.map(({ id }) => id)).toEqual(['z']);
+  });
+
+  it('does the rest when one item cannot be done', async () => {
+    for (const id of ['p', 'q']) await submit(id);
+    const { claims } = (await step([], 2)).claim;
+    const token = (id: string): string => claims.find((claim) => claim.id === id)?.token ?? '';
+    await redis.set(keys.log('p'), 'not a log');
+    const { codes } = await step([
+      ...['E', 'p', token('p'), '', 0, 1, event(0, 1)],
+      ...['E', 'q', token('q'), '', 0, 1, event(0, 1)],
+      ...['C', 'q', token('q'), '', 1, '{}', '{}'],
+    ]);
+    expect(codes).toEqual([-100, 1, 0]);
+    await redis.del(keys.log('p'));
+  });
+
+  it('builds no key from a reader that is not an opaque id', async () => {
+    await submit('r');
+    const { claims } = (await step([], 1)).claim;
+    const evil = `x}:${randomUUID()}`;
+    await step(['E', 'r', claims[0]?.token ?? '', evil, 0, 1, event(0, 1)]);
+    expect(await redis.keys(`*${evil}*`)).toEqual([]);
+    expect(await redis.xlen(keys.log('r'))).toBe(1);
+  });
+});
