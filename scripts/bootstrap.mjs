@@ -86,12 +86,19 @@ function withoutHosts(text) {
   return text.replace(/^npm warn .*\n/gm, '').replace(/\bhttps?:\/\/[^\s/'")]+/g, '<registry>');
 }
 
-/** Folders of the workspace's packages and apps. @returns {string[]} */
-export function workspaces() {
-  const under = ['apps', 'packages'].flatMap((group) =>
-    existsSync(join(root, group)) ? readdirSync(join(root, group)).map((name) => join(root, group, name)) : [],
-  );
-  return [...under, join(root, 'tests')].filter((folder) => existsSync(join(folder, 'package.json')));
+/** Folders of the workspace's packages, apps and the rest, as pnpm-workspace.yaml lists them. @returns {string[]} */
+function workspaces() {
+  const listed =
+    /^packages:\n((?: +- .+\n)+)/m.exec(readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8'))?.[1] ?? '';
+  const patterns = [...listed.matchAll(/- ['"]?([^'"\n]+)['"]?/g)].map((match) => match[1] ?? '');
+  return patterns.flatMap(expand).filter((folder) => existsSync(join(folder, 'package.json')));
+}
+
+/** `apps/*` and plain names are all that the list uses. @param {string} pattern @returns {string[]} */
+function expand(pattern) {
+  if (!pattern.endsWith('/*')) return [join(root, pattern)];
+  const group = join(root, pattern.slice(0, -2));
+  return existsSync(group) ? readdirSync(group).map((name) => join(group, name)) : [];
 }
 
 /** @param {string} folder @returns {string[]} */

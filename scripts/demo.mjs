@@ -5,7 +5,7 @@ import { runCluster, sayLogLine, sayWhatToOpen } from './cluster/run.mjs';
 import { onlyKnownFlags, showHelp } from './console/command.mjs';
 import { bold, CROSS, dim, say } from './console/terminal.mjs';
 import { ask } from './demo/client.mjs';
-import { AnswerBoard, sayBatches, sayTotals } from './demo/report.mjs';
+import { AnswerBoard, sayBatches, sayLongest, sayTotals } from './demo/report.mjs';
 
 const WARNING = 40;
 
@@ -64,6 +64,7 @@ async function sendSample(cluster) {
   const elapsedMs = performance.now() - startedAt;
   board.close();
   sayBatches(answers);
+  sayLongest(answers);
   sayTotals(answers, elapsedMs);
 
   const wrong = answers.filter((answer) => !answer.right).length;

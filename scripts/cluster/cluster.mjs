@@ -140,9 +140,9 @@ async function isReady({ apiUrl, boardUrl, model }) {
       const { data } = /** @type {{ data?: { id: string }[] }} */ (await listed.json());
       if (!data?.some((entry) => entry.id === model)) return false;
     }
-    const board = await fetch(boardUrl, { signal: AbortSignal.timeout(2_000), redirect: 'manual' });
+    const board = await fetch(`${boardUrl}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await board.arrayBuffer();
-    return board.status < 500;
+    return board.ok;
   } catch {
     return false;
   }

@@ -74,7 +74,7 @@ function onInterrupt(interrupted, kill) {
 export function sayWhatToOpen(cluster) {
   const body = JSON.stringify({
     model: cluster.model,
-    messages: [{ role: 'user', content: 'What is 12 + 30?' }],
+    messages: [{ role: 'user', content: 'What is 12 plus 30?' }],
     temperature: 0,
   });
   say();

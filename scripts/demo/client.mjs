@@ -8,8 +8,8 @@ const ANSWER_LIMIT_MS = 120_000;
  * @typedef {object} Sample
  * @property {'chat' | 'completion'} form
  * @property {string} prompt
- * @property {string} [expected] The whole answer, but for space around it.
- * @property {string} [pattern] A regular expression that the whole answer must match.
+ * @property {string} [expected] The whole answer.
+ * @property {string} [pattern] A regular expression that the answer must match.
  * @property {string} family Kind of task.
  * @property {number} maxTokens
  */
@@ -129,8 +129,8 @@ async function* eventData(response) {
   }
 }
 
-/** @param {Sample} sample @param {string} text */
+/** The same rule as the evaluation's (models/minnow). @param {Sample} sample @param {string} text */
 function isRight(sample, text) {
-  if (sample.pattern !== undefined) return new RegExp(`^(?:${sample.pattern})$`, 's').test(text.trim());
-  return sample.expected !== undefined && text.trim() === sample.expected.trim();
+  if (sample.pattern !== undefined) return new RegExp(sample.pattern, 'u').test(text);
+  return text === sample.expected;
 }

@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ask } from './client.mjs';
 
-const sample = { form: 'completion', prompt: '1 + 1 =', expected: '2', family: 'sum', maxTokens: 4 } as const;
+const sample = { form: 'completion', prompt: '1 + 1 =', expected: ' 2', family: 'sum', maxTokens: 4 } as const;
 const shoal = { worker: 'w', batch: { id: 3, size: 8 } };
 let server: Server | undefined;
 
@@ -34,9 +34,9 @@ describe('ask', () => {
   });
 
   it.each([
-    [{ expected: '3' }, false],
-    [{ expected: undefined, pattern: '\\d' }, true],
-    [{ expected: undefined, pattern: '\\d\\d' }, false],
+    [{ expected: '2' }, false],
+    [{ expected: undefined, pattern: '^ \\d$' }, true],
+    [{ expected: undefined, pattern: '^\\d' }, false],
     [{ expected: undefined }, false],
   ])('compares the whole answer with %j', async (change, right) => {
     const api = await answerWith((_, response) => response.end(JSON.stringify({ choices: [{ text: ' 2' }] })));

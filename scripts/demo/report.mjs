@@ -127,6 +127,28 @@ function companions(members) {
   return shorten([...counts].map(([family, count]) => `${count} ${family}`).join(', '), columns() - 48);
 }
 
+/** The longest right answer, in full: what a caller reads. @param {Answer[]} answers */
+export function sayLongest(answers) {
+  const [longest] = answers.filter((answer) => answer.right).sort((a, b) => b.text.length - a.text.length);
+  if (!longest || longest.text.length < 80) return;
+  say();
+  say(`  ${bold('The longest answer in full')}  ${dim(longest.sample.prompt)}`);
+  say();
+  for (const line of wrap(longest.text.trim(), Math.min(columns() - 8, 90))) say(`    ${line}`);
+}
+
+/** @param {string} text @param {number} size */
+function wrap(text, size) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < size) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** @param {Answer[]} answers @param {number} elapsedMs */
 export function sayTotals(answers, elapsedMs) {
   const seconds = elapsedMs / 1000;

@@ -152,7 +152,7 @@ function take(run, chunk) {
   const text = choice.delta?.content ?? choice.text ?? '';
   if (text !== '') {
     run.firstAt ??= performance.now();
-    card.text.append(text);
+    card.text.append(card.text.textContent === '' ? text.trimStart() : text);
     card.ride.textContent = 'running';
   }
   if (chunk.shoal) finish(run, card, chunk.shoal);

@@ -18,4 +18,6 @@ export interface ServerDeps {
   readonly keepAliveMs?: number;
   /** Milliseconds that a reader may refuse to take bytes before it is cut off. Default 30,000. */
   readonly slowReaderMs?: number;
+  /** Milliseconds that a request may take to arrive, and its headers half of that. Default 30,000. */
+  readonly arrivalMs?: number;
 }

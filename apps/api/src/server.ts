@@ -5,6 +5,7 @@ import type { ServerDeps } from './deps.ts';
 import { type Admission, installAdmission } from './plugins/admission.ts';
 import { installAuth } from './plugins/auth.ts';
 import { installBody } from './plugins/body.ts';
+import { installDocs } from './plugins/docs.ts';
 import { answerClientError, installErrors } from './plugins/errors.ts';
 import { installHeaders, requestId } from './plugins/headers.ts';
 import { chatCompletionRoutes } from './routes/chat-completions.ts';
@@ -26,22 +27,22 @@ export interface ApiServer {
 /** A prompt in JSON may be several times longer than its UTF-8: `\u00e9` for two bytes. */
 const JSON_FACTOR = 4;
 const OTHER_FIELDS_BYTES = 65_536;
-const REQUEST_TIMEOUT_MS = 30_000;
-const HEADERS_TIMEOUT_MS = 15_000;
+const ARRIVAL_MS = 30_000;
 /** How long connections have to take their last bytes, once their requests were ended. */
 const LAST_BYTES_MS = 1_000;
 
 /** Builds the server from its parts; it listens nowhere yet. */
 export function buildServer(deps: ServerDeps): ApiServer {
   const shutdown = new AbortController();
+  const arrivalMs = deps.arrivalMs ?? ARRIVAL_MS;
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const app: App = fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestId,
     bodyLimit: JSON_FACTOR * deps.config.maxPromptBytes + OTHER_FIELDS_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: HEADERS_TIMEOUT_MS / 3 },
+    requestTimeout: arrivalMs,
+    http: { headersTimeout: arrivalMs / 2, connectionsCheckingInterval: arrivalMs / 6 },
     return503OnClosing: false,
     clientErrorHandler: answerClientError,
   }).withTypeProvider<ZodTypeProvider>();
@@ -52,14 +53,19 @@ export function buildServer(deps: ServerDeps): ApiServer {
   const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
   installAuth(app, deps.config.apiKeys);
 
-  completionRoutes(app, deps, shutdown.signal);
-  chatCompletionRoutes(app, deps, shutdown.signal);
-  jobRoutes(app, deps);
-  jobEventRoutes(app, deps, shutdown.signal);
-  modelRoutes(app, deps);
-  healthRoutes(app, deps);
-  metricsRoutes(app, deps);
-  playgroundRoutes(app);
+  installDocs(app);
+  // In a plugin of their own, so that the routes come after the hooks that document them.
+  app.register(async (plugin) => {
+    const routes: App = plugin.withTypeProvider<ZodTypeProvider>();
+    completionRoutes(routes, deps, shutdown.signal);
+    chatCompletionRoutes(routes, deps, shutdown.signal);
+    jobRoutes(routes, deps);
+    jobEventRoutes(routes, deps, shutdown.signal);
+    modelRoutes(routes, deps);
+    healthRoutes(routes, deps);
+    metricsRoutes(routes, deps);
+    playgroundRoutes(routes);
+  });
   return { app, close: (timeoutMs) => closeServer(app, admission, shutdown, timeoutMs) };
 }
 

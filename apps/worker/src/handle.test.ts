@@ -42,7 +42,7 @@ function recordedJob(signal: AbortSignal = new AbortController().signal) {
     append: (event) => void told.tokens.push(event),
     complete: async (result) => void told.results.push(result),
     fail: async (error) => void told.errors.push(error),
-    logged: { tokenIds: [], text: "" },
+    logged: { tokenIds: [], text: '' },
     handBack: async () => {},
   };
   return { job, told };

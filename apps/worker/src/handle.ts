@@ -15,9 +15,11 @@ export async function handle(job: ClaimedJob, engine: GenerationEngine, worker: 
   }
 }
 
-function toEngineRequest({ id, request }: ClaimedJob): EngineRequest {
+/** A job that another worker began continues from what it logged. */
+function toEngineRequest({ id, request, logged }: ClaimedJob): EngineRequest {
   const { prompt, messages, promptTokenIds, params, tenant } = request;
-  return { id, prompt, messages, promptTokenIds, params, tenant };
+  const resumeFrom = logged.tokenIds.length === 0 ? undefined : logged;
+  return { id, prompt, messages, promptTokenIds, params, tenant, resumeFrom };
 }
 
 function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): GenerateResult {
@@ -26,6 +28,8 @@ function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): Genera
     text: event.text,
     tokenIds: event.tokenIds,
     finishReason: event.finishReason,
+    logprobs: event.logprobs,
+    choices: event.choices,
     usage: event.usage,
     seed: event.seed,
     timings: {

@@ -6,8 +6,9 @@ import type { ShoalError } from '@shoal/protocol';
 import {
   type ClaimedJob,
   type Consumer,
+  type ConsumerOptions,
   type ModelRegistry,
-  openCollectorConsumer,
+  openConsumer,
   openHealth,
   openRegistry,
   type RedisHealth,
@@ -16,6 +17,7 @@ import { createWorkerMetrics, type Logger, observeConsumer, observeEngine } from
 import { BatchLog } from './batch-log.ts';
 import { handle } from './handle.ts';
 import { HealthServer } from './health-server.ts';
+import { StepWatch } from './step-watch.ts';
 
 /** Exit codes of the worker process. */
 export const EXIT = {
@@ -24,6 +26,8 @@ export const EXIT = {
   badStart: 1,
   /** The engine thread died: the jobs it held are redelivered to other workers. */
   engineDied: 70,
+  /** A step took longer than STEP_TIMEOUT_MS: the device hangs. The same holds for its jobs. */
+  engineHung: 71,
   /** A second signal during the drain. */
   interrupted: 130,
 } as const;
@@ -72,7 +76,13 @@ export class Worker {
       throw error;
     }
 
-    const consumer = openConsumer(config, id);
+    const watch = new StepWatch({
+      stats: () => engine.stats(),
+      timeoutMs: config.stepTimeoutMs,
+      now: () => performance.now(),
+    });
+    watch.start(() => hang(config, logger));
+    const consumer = openConsumer(consumerOptions(config, id, () => watch.alive));
     observeEngine(engine, metrics);
     observeConsumer(consumer, metrics, logger);
     engine.observe((fact) => batches.record(fact));
@@ -114,26 +124,36 @@ function engineOptions(config: Readonly<WorkerConfig>): EngineOptions {
     maxQueueDelayMs: config.maxQueueDelayMs,
     maxBatchTokens: config.maxBatchTokens,
     maxModelLen: config.maxModelLen,
+    kvCacheMb: config.kvCacheMb,
   };
 }
 
-function openConsumer(config: Readonly<WorkerConfig>, id: string): Consumer {
-  return openCollectorConsumer({
+function consumerOptions(config: Readonly<WorkerConfig>, id: string, alive: () => boolean): ConsumerOptions {
+  return {
     redisUrl: config.redisUrl,
     prefix: config.queuePrefix,
     model: config.modelName,
-    // One batch runs while the next one fills: with less, batches stay half full for ever under load.
-    capacity: 2 * config.maxBatchSize,
+    // Only what can run now, so that no job waits inside a busy worker while another is free. A static batch runs to
+    // its end: there, the next one fills meanwhile.
+    capacity: config.batching === 'static' ? 2 * config.maxBatchSize : config.maxBatchSize,
     worker: id,
     lockDurationMs: config.lockDurationMs,
     stalledIntervalMs: config.stalledIntervalMs,
     maxQueueWaitMs: config.maxQueueWaitMs,
     resultTtlS: config.resultTtlS,
-  });
+    maxAttempts: config.maxAttempts,
+    alive,
+  };
 }
 
 /** Without its engine a worker is a hole that swallows jobs: it leaves, and its locks lapse. */
 function die(error: ShoalError, logger: Logger): void {
   logger.fatal(error.message);
   process.exit(EXIT.engineDied);
+}
+
+/** A device that hangs would hold its jobs for ever; no signal reaches the thread inside the run. */
+function hang(config: Readonly<WorkerConfig>, logger: Logger): void {
+  logger.fatal(`a step of the engine took longer than STEP_TIMEOUT_MS=${config.stepTimeoutMs}: leaving`);
+  process.exit(EXIT.engineHung);
 }

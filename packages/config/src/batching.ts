@@ -1,26 +1,24 @@
 import { choice, integer, optional } from './kinds.ts';
 import type { SettingsTable } from './setting.ts';
 
-export type Batching = 'static';
+export type Batching = 'continuous' | 'static';
 
 /** How a worker forms batches. */
 export interface BatchingConfig {
   batching: Batching;
   maxBatchSize: number;
-  maxQueueDelayMs: number;
+  maxQueueDelayMs: number | undefined;
   maxBatchTokens: number;
   maxModelLen: number | undefined;
   kvCacheMb: number | undefined;
 }
 
-const DEFAULT_BATCHING: Batching = 'static';
-
 export const batchingSettings: SettingsTable<BatchingConfig> = {
   batching: {
-    ...choice(['static']),
+    ...choice(['continuous', 'static']),
     env: 'BATCHING',
-    default: DEFAULT_BATCHING,
-    doc: '`static` fills a batch, runs it to the end and answers each as it finishes.',
+    default: 'continuous',
+    doc: '`continuous` lets sequences join and leave at every step; `static` fills a batch and runs it to the end.',
   },
   maxBatchSize: {
     ...integer(1, 1024),
@@ -30,11 +28,12 @@ export const batchingSettings: SettingsTable<BatchingConfig> = {
     doc: 'Most sequences that run together; the worker never holds more requests than it can run.',
   },
   maxQueueDelayMs: {
-    ...integer(0, 60_000),
+    ...optional(integer(0, 60_000)),
     env: 'MAX_QUEUE_DELAY_MS',
-    default: 50,
+    default: undefined,
+    defaultText: '0 with continuous batching, where latecomers join anyway; 10 with static',
     unit: 'ms',
-    doc: 'How long a batch that is not full waits for company, counted from the arrival of its oldest request at the worker.',
+    doc: 'How long the first request of an idle worker waits for company, counted from its arrival at the worker.',
   },
   maxBatchTokens: {
     ...integer(16, 10_000_000),

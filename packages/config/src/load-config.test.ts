@@ -73,8 +73,12 @@ test('secrets and credentials are masked in the description', () => {
 });
 
 test('.env lies beneath the environment', () => {
-  writeFileSync(join(cwd, '.env'), 'PORT=4000\nMAX_QUEUE_SIZE=7 # few\nCOMPOSE_PROFILES=gpu\nBOARD_PORT=5000\n');
-  expect(apiConfig({ env: { PORT: '4001' }, cwd })).toMatchObject({ port: 4001, maxQueueSize: 7 });
+  writeFileSync(join(cwd, '.env'), 'PORT=4000\nHOST=\nMAX_QUEUE_SIZE=7 # few\nCOMPOSE_PROFILES=gpu\nBOARD_PORT=5000\n');
+  expect(apiConfig({ env: { PORT: '4001' }, cwd })).toMatchObject({
+    port: 4001,
+    host: '127.0.0.1',
+    maxQueueSize: 7,
+  });
 });
 
 test('an unknown name in .env is a fault, and its value is not shown', () => {

@@ -6,6 +6,8 @@ export interface WorkerOnlyConfig {
   metricsHost: string;
   metricsPort: number;
   drainTimeoutMs: number;
+  stepTimeoutMs: number;
+  maxAttempts: number;
 }
 
 export const workerSettings: SettingsTable<WorkerOnlyConfig> = {
@@ -27,5 +29,18 @@ export const workerSettings: SettingsTable<WorkerOnlyConfig> = {
     default: 30_000,
     unit: 'ms',
     doc: 'How long running requests may go on after SIGTERM; then they are handed back to the queue for another worker.',
+  },
+  stepTimeoutMs: {
+    ...integer(1000, 3_600_000),
+    env: 'STEP_TIMEOUT_MS',
+    default: 60_000,
+    unit: 'ms',
+    doc: 'Longest time that one step of the engine may take. A worker whose engine hangs for longer exits (code 71), and its requests continue elsewhere.',
+  },
+  maxAttempts: {
+    ...integer(1, 100),
+    env: 'MAX_ATTEMPTS',
+    default: 3,
+    doc: 'Deaths of a worker that runs one request alone, after which that request fails with `worker_lost`.',
   },
 };

@@ -1,5 +1,13 @@
-import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Registry } from 'prom-client';
-import { counter, gauge, histogram, LATENCY_BUCKETS, type MetricTable, SIZE_BUCKETS } from './metric.ts';
+import { type Counter, type Gauge, type Histogram, Registry } from 'prom-client';
+import {
+  collectProcessMetrics,
+  counter,
+  gauge,
+  histogram,
+  LATENCY_BUCKETS,
+  type MetricTable,
+  SIZE_BUCKETS,
+} from './metric.ts';
 
 /** What the API measures: requests as their callers see them. */
 export interface ApiMeasurements {
@@ -95,7 +103,7 @@ export interface QueueDepthSample {
  */
 export function createApiMetrics(queueDepths: () => Promise<readonly QueueDepthSample[]>): ApiMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry);
   const table = apiMetricTable;
   return {
     registry,

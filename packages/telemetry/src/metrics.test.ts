@@ -63,8 +63,8 @@ test('the consumer’s facts become samples, its errors also log lines', async (
   const warnings: unknown[] = [];
   observeConsumer(facts, metrics, { warn: (message: unknown) => warnings.push(message) });
 
-  facts.tell({ type: 'claimed', jobId: 'a', queueMs: 2, redelivered: true });
-  facts.tell({ type: 'claimed', jobId: 'b', queueMs: -3, redelivered: false });
+  facts.tell({ type: 'claimed', jobId: 'a', queueMs: 2, redelivered: true, resumedTokens: 4 });
+  facts.tell({ type: 'claimed', jobId: 'b', queueMs: -3, redelivered: false, resumedTokens: 0 });
   facts.tell({ type: 'finished', jobId: 'a', outcome: 'completed' });
   facts.tell({ type: 'emit', jobs: 2, tokens: 2, durationMs: 1 });
   facts.tell({ type: 'error', message: 'connection lost' });
@@ -73,6 +73,7 @@ test('the consumer’s facts become samples, its errors also log lines', async (
   expect(text).toContain('shoal_request_queue_time_seconds_bucket{le="0.001",model="minnow"} 1\n');
   expect(text).toContain('shoal_request_queue_time_seconds_sum{model="minnow"} 0.002\n');
   expect(text).toContain('shoal_redeliveries_total{model="minnow"} 1\n');
+  expect(text).toContain('shoal_resumed_tokens_total{model="minnow"} 4\n');
   expect(text).toContain('shoal_jobs_total{outcome="completed",model="minnow"} 1\n');
   expect(text).toContain('shoal_emit_duration_seconds_count{model="minnow"} 1\n');
   expect(text).toContain('shoal_consumer_errors_total{model="minnow"} 1\n');

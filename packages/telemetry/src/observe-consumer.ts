@@ -20,6 +20,7 @@ function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
       // The two times come from two machines' clocks: a small negative difference is clock skew, not a figure.
       metrics.requestQueueTime.observe(Math.max(0, fact.queueMs) / 1000);
       if (fact.redelivered) metrics.redeliveries.inc();
+      metrics.resumedTokens.inc(fact.resumedTokens);
       return;
     case 'finished':
       metrics.jobs.inc({ outcome: fact.outcome });

@@ -1,5 +1,14 @@
-import { type Counter, collectDefaultMetrics, type Gauge, type Histogram, Registry } from 'prom-client';
-import { counter, gauge, histogram, LATENCY_BUCKETS, type MetricTable, SIZE_BUCKETS, STEP_BUCKETS } from './metric.ts';
+import { type Counter, type Gauge, type Histogram, Registry } from 'prom-client';
+import {
+  collectProcessMetrics,
+  counter,
+  gauge,
+  histogram,
+  LATENCY_BUCKETS,
+  type MetricTable,
+  SIZE_BUCKETS,
+  STEP_BUCKETS,
+} from './metric.ts';
 
 /** What a worker measures: the engine's and the queue's side of every request, whoever sent it. */
 export interface WorkerMeasurements {
@@ -17,6 +26,7 @@ export interface WorkerMeasurements {
   jobs: Counter;
   requestQueueTime: Histogram;
   redeliveries: Counter;
+  resumedTokens: Counter;
   emitDuration: Histogram;
   consumerErrors: Counter;
 }
@@ -116,6 +126,12 @@ export const workerMetricTable: MetricTable<WorkerMeasurements> = {
     unit: 'jobs',
     labels: [],
   },
+  resumedTokens: {
+    name: 'shoal_resumed_tokens_total',
+    help: 'Tokens that jobs had when this worker claimed them, and that were not generated again.',
+    unit: 'tokens',
+    labels: [],
+  },
   emitDuration: {
     name: 'shoal_emit_duration_seconds',
     help: 'One round trip that writes tokens and results to Redis.',
@@ -135,7 +151,7 @@ export const workerMetricTable: MetricTable<WorkerMeasurements> = {
 export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
   const registry = new Registry();
   registry.setDefaultLabels({ model: options.model });
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry);
   const table = workerMetricTable;
   return {
     registry,
@@ -153,6 +169,7 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
     jobs: counter(table.jobs, registry),
     requestQueueTime: histogram(table.requestQueueTime, registry),
     redeliveries: counter(table.redeliveries, registry),
+    resumedTokens: counter(table.resumedTokens, registry),
     emitDuration: histogram(table.emitDuration, registry),
     consumerErrors: counter(table.consumerErrors, registry),
   };

@@ -1,38 +1,59 @@
-import type { Answer, ResponseMeta, ResponseShape } from './response-shape.ts';
+import type { ChosenLogprob } from '@shoal/protocol';
+import type { Choice, ResponseMeta, ResponseShape } from './response-shape.ts';
+
+export interface ChoiceWriterOptions {
+  shape: ResponseShape;
+  meta: ResponseMeta;
+  /** Index of the choice in the response. */
+  index: number;
+  /** Text that goes before the answer. */
+  echo: string;
+  send: (chunk: object) => Promise<void>;
+}
 
 /** Writes the chunks of one choice of a stream: its opening, its text as it comes, its end. */
 export class ChoiceWriter {
-  readonly #shape: ResponseShape;
-  readonly #meta: ResponseMeta;
-  readonly #index: number;
-  readonly #send: (chunk: object) => Promise<void>;
+  readonly #options: ChoiceWriterOptions;
   #opened = false;
-  /** Characters of the answer sent so far. */
+  /** Characters of the answer's text sent so far. */
   #sent = 0;
+  /** Log probabilities sent so far, and the characters of their tokens. */
+  #sentLogprobs = 0;
+  #offset = 0;
 
-  constructor(shape: ResponseShape, meta: ResponseMeta, index: number, send: (chunk: object) => Promise<void>) {
-    this.#shape = shape;
-    this.#meta = meta;
-    this.#index = index;
-    this.#send = send;
+  constructor(options: ChoiceWriterOptions) {
+    this.#options = options;
   }
 
-  async text(text: string): Promise<void> {
+  /** Sends more of the answer. */
+  async write(text: string, logprobs: readonly ChosenLogprob[] = []): Promise<void> {
     await this.#open();
-    if (text === '') return;
-    this.#sent += text.length;
-    await this.#send(this.#shape.delta(this.#meta, this.#index, text));
+    await this.#write(text, logprobs);
   }
 
   /** Ends the choice, first sending what a worker that does not stream has kept for the end. */
-  async finish(answer: Answer): Promise<void> {
-    await this.text(answer.result.text.slice(this.#sent));
-    await this.#send(this.#shape.finish(this.#meta, answer));
+  async finish(choice: Choice): Promise<void> {
+    await this.#open();
+    await this.#write(choice.text.slice(this.#sent), choice.logprobs?.slice(this.#sentLogprobs) ?? []);
+    const { shape, meta, send } = this.#options;
+    await send(shape.finish(meta, choice));
+  }
+
+  async #write(text: string, logprobs: readonly ChosenLogprob[]): Promise<void> {
+    if (text === '' && logprobs.length === 0) return;
+    const { shape, meta, index, send } = this.#options;
+    const piece = { text, logprobs, offset: this.#offset };
+    this.#sent += text.length;
+    this.#sentLogprobs += logprobs.length;
+    for (const token of logprobs) this.#offset += token.text.length;
+    await send(shape.delta(meta, index, piece));
   }
 
   async #open(): Promise<void> {
     if (this.#opened) return;
     this.#opened = true;
-    if (this.#shape.opening !== undefined) await this.#send(this.#shape.opening(this.#meta, this.#index));
+    const { shape, meta, index, echo, send } = this.#options;
+    if (shape.opening !== undefined) await send(shape.opening(meta, index));
+    await this.#write(echo, []);
   }
 }

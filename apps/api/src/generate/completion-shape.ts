@@ -1,24 +1,22 @@
-import { type Answer, type ResponseMeta, type ResponseShape, rideOf, usageOf } from './response-shape.ts';
+import type { ChosenLogprob } from '@shoal/protocol';
+import { choicesOf, type ResponseMeta, type ResponseShape, rideOf, ridesOf, usageOf } from './response-shape.ts';
 
 /** `text_completion` objects. */
 export const completionShape: ResponseShape = {
   whole(meta, answers) {
-    const only = answers.length === 1 ? answers[0] : undefined;
-    return {
-      ...head(meta),
-      choices: answers.map((answer) => ({
-        ...choice(answer.index, answer.result.text, answer.result.finishReason),
-        ...(only === undefined ? { shoal: rideOf(answer.jobId, answer.result) } : {}),
-      })),
-      usage: usageOf(answers),
-      ...(only === undefined ? {} : { shoal: rideOf(only.jobId, only.result) }),
-    };
+    const rides = ridesOf(answers);
+    const choices = answers.flatMap(choicesOf).map((choice) => ({
+      ...choiceJson(choice.index, choice.text, choice.finishReason, logprobsJson(choice.logprobs, 0)),
+      ...rides.choice(choice),
+    }));
+    return { ...head(meta), choices, usage: usageOf(answers), ...rides.response };
   },
-  delta(meta, index, text) {
-    return { ...head(meta), choices: [choice(index, text, null)] };
+  delta(meta, index, piece) {
+    const logprobs = piece.logprobs.length === 0 ? null : logprobsJson(piece.logprobs, piece.offset);
+    return { ...head(meta), choices: [choiceJson(index, piece.text, null, logprobs)] };
   },
-  finish(meta, { index, jobId, result }: Answer) {
-    return { ...head(meta), choices: [choice(index, '', result.finishReason)], shoal: rideOf(jobId, result) };
+  finish(meta, { index, finishReason, answer }) {
+    return { ...head(meta), choices: [choiceJson(index, '', finishReason, null)], shoal: rideOf(answer) };
   },
   usage(meta, answers) {
     return { ...head(meta), choices: [], usage: usageOf(answers) };
@@ -29,6 +27,26 @@ function head({ id, created, model, fingerprint }: ResponseMeta): object {
   return { id: `cmpl-${id}`, object: 'text_completion', created, model, system_fingerprint: fingerprint };
 }
 
-function choice(index: number, text: string, finishReason: string | null): object {
-  return { index, text, logprobs: null, finish_reason: finishReason };
+function choiceJson(index: number, text: string, finishReason: string | null, logprobs: object | null): object {
+  return { index, text, logprobs, finish_reason: finishReason };
+}
+
+/** OpenAI's four parallel arrays; `offset` is where the first token begins in the answer's text. */
+function logprobsJson(logprobs: readonly ChosenLogprob[] | undefined, offset: number): object | null {
+  if (logprobs === undefined) return null;
+  let at = offset;
+  const textOffsets = logprobs.map(({ text }) => {
+    const begin = at;
+    at += text.length;
+    return begin;
+  });
+  return {
+    tokens: logprobs.map(({ text }) => text),
+    token_logprobs: logprobs.map(({ logprob }) => logprob),
+    // The chosen token is always among them, whether or not it is one of the likeliest.
+    top_logprobs: logprobs.map((chosen) =>
+      Object.fromEntries([...chosen.top, chosen].map(({ text, logprob }) => [text, logprob])),
+    ),
+    text_offset: textOffsets,
+  };
 }

@@ -1,8 +1,8 @@
 import { type ModelCard, ShoalError } from '@shoal/protocol';
 import type { ChatBody, CompletionBody } from '../schemas/bodies.ts';
 import { chatMessages } from '../schemas/messages.ts';
-import { type Service, serviceOf } from '../schemas/options.ts';
-import { promptsOf } from '../schemas/prompt.ts';
+import { MAX_PROMPTS, type Prompt, promptsOf } from '../schemas/prompt.ts';
+import { type Service, serviceOf } from '../schemas/service.ts';
 import { refuseUnsupported } from '../schemas/unsupported.ts';
 
 /** What one job is asked: the part of a `GenerateRequest` that says it. */
@@ -11,24 +11,49 @@ export type GenerationInput =
   | { promptTokenIds: number[] }
   | { messages: ReturnType<typeof chatMessages> };
 
-/** A request in the API's inside form: one input per choice, and how to serve them. */
+/** A request in the API's inside form: one input per job, and how to serve them. */
 export interface GenerationSpec extends Service {
   model: string;
   inputs: GenerationInput[];
+  /** Text that goes before each answer, one per input; `undefined` for none. */
+  echo: string[] | undefined;
 }
 
 export function specOfCompletion(body: CompletionBody): GenerationSpec {
   refuseUnsupported(body);
-  const inputs = promptsOf(body.prompt).map((prompt) =>
-    typeof prompt === 'string' ? { prompt } : { promptTokenIds: prompt },
-  );
-  return { ...serviceOf(body), model: body.model, inputs };
+  const prompts = promptsOf(body.prompt);
+  const service = serviceOf(body, { maxTokens: body.max_tokens, logprobs: body.logprobs ?? undefined });
+  const answers = body.n ?? 1;
+  if ((body.best_of ?? answers) !== answers) throw unsupported('best_of', 'is supported only where it equals n');
+  if (prompts.length * answers > MAX_PROMPTS) throw unsupported('n', `times prompts must be at most ${MAX_PROMPTS}`);
+  return {
+    ...service,
+    model: body.model,
+    inputs: prompts.map((prompt) => (typeof prompt === 'string' ? { prompt } : { promptTokenIds: prompt })),
+    echo: body.echo === true ? echoOf(prompts, service.params.logprobs) : undefined,
+  };
 }
 
 export function specOfChat(body: ChatBody): GenerationSpec {
   refuseUnsupported(body);
-  const input = { messages: chatMessages(body.messages) };
-  return { ...serviceOf(body, body.max_completion_tokens), model: body.model, inputs: [input] };
+  const asked = body.logprobs === true;
+  if (!asked && (body.top_logprobs ?? 0) > 0) throw unsupported('top_logprobs', 'needs logprobs to be true');
+  const logprobs = asked ? (body.top_logprobs ?? 0) : undefined;
+  const service = serviceOf(body, { maxTokens: body.max_completion_tokens ?? body.max_tokens, logprobs });
+  return { ...service, model: body.model, inputs: [{ messages: chatMessages(body.messages) }], echo: undefined };
+}
+
+/** Only the worker can turn token ids into text, and tell the log probabilities of a prompt. */
+function echoOf(prompts: readonly Prompt[], logprobs: number | undefined): string[] {
+  if (logprobs !== undefined) throw unsupported('echo', 'is not supported together with logprobs');
+  return prompts.map((prompt) => {
+    if (typeof prompt === 'string') return prompt;
+    throw unsupported('echo', 'is not supported for a prompt of token ids');
+  });
+}
+
+function unsupported(param: string, problem: string): ShoalError {
+  return new ShoalError('invalid_request_error', `${param}: ${problem}`, { param });
 }
 
 /** Refuses what the model cannot take, as far as it can be told without its tokenizer. */
@@ -50,6 +75,8 @@ export function checkAgainstModel(spec: GenerationSpec, card: ModelCard, maxProm
     }
     if ('promptTokenIds' in input) checkTokenIds(input.promptTokenIds, card);
   }
+  checkVocabulary(spec.params.stopTokenIds ?? [], card, 'stop_token_ids');
+  checkVocabulary(Object.keys(spec.params.logitBias ?? {}).map(Number), card, 'logit_bias');
 }
 
 function checkTokenIds(tokenIds: readonly number[], card: ModelCard): void {
@@ -60,11 +87,13 @@ function checkTokenIds(tokenIds: readonly number[], card: ModelCard): void {
       { param: 'prompt' },
     );
   }
-  if (tokenIds.some((id) => id >= card.vocabSize)) {
-    throw new ShoalError('invalid_request_error', `prompt: token ids must be below ${card.vocabSize} for this model`, {
-      param: 'prompt',
-    });
-  }
+  checkVocabulary(tokenIds, card, 'prompt');
+}
+
+function checkVocabulary(tokenIds: readonly number[], { vocabSize }: ModelCard, param: string): void {
+  if (tokenIds.every((id) => id < vocabSize)) return;
+  const message = `${param}: token ids must be below ${vocabSize} for this model`;
+  throw new ShoalError('invalid_request_error', message, { param });
 }
 
 function promptBytes(input: GenerationInput): number {

@@ -1,8 +1,13 @@
-import type { GenerateResult, RequestEvent } from '@shoal/protocol';
-import { ShoalError } from '@shoal/protocol';
+import {
+  type ChosenLogprob,
+  type GenerateResult,
+  type RequestEvent,
+  ShoalError,
+  type TokenLogprob,
+} from '@shoal/protocol';
 import type { JobView } from '@shoal/queue';
 import { errorJson } from '../plugins/errors.ts';
-import { rideOf, usageOf } from './response-shape.ts';
+import { type Choice, choicesOf, rideOf, usageOf } from './response-shape.ts';
 
 /** A job as `/v1/jobs` shows it. Times are Unix milliseconds. */
 export function jobJson(view: JobView, model: string): object {
@@ -24,7 +29,14 @@ export function jobJson(view: JobView, model: string): object {
 export function eventJson(id: string, event: RequestEvent): object {
   switch (event.type) {
     case 'tokens':
-      return { type: 'tokens', position: event.position, token_ids: event.tokenIds, text: event.text };
+      return {
+        type: 'tokens',
+        position: event.position,
+        ...(event.choice === undefined ? {} : { choice: event.choice }),
+        token_ids: event.tokenIds,
+        text: event.text,
+        ...(event.logprobs === undefined ? {} : { logprobs: event.logprobs.map(logprobJson) }),
+      };
     case 'completed':
       return { type: 'completed', ...resultJson(id, event.result) };
     case 'failed':
@@ -32,10 +44,29 @@ export function eventJson(id: string, event: RequestEvent): object {
   }
 }
 
-function resultJson(id: string, result: GenerateResult): object {
+function resultJson(jobId: string, result: GenerateResult): object {
+  const answer = { jobId, first: 0, echo: '', result };
+  const [first, ...others] = choicesOf(answer).map(choiceJson);
   return {
-    result: { text: result.text, token_ids: result.tokenIds, finish_reason: result.finishReason },
-    usage: usageOf([{ index: 0, jobId: id, result }]),
-    shoal: rideOf(id, result),
+    result: { ...first, ...(others.length === 0 ? {} : { choices: [first, ...others] }) },
+    usage: usageOf([answer]),
+    shoal: rideOf(answer),
   };
+}
+
+function choiceJson({ text, tokenIds, finishReason, logprobs }: Choice): object {
+  return {
+    text,
+    token_ids: tokenIds,
+    finish_reason: finishReason,
+    ...(logprobs === undefined ? {} : { logprobs: logprobs.map(logprobJson) }),
+  };
+}
+
+function logprobJson(chosen: ChosenLogprob): object {
+  return { ...tokenJson(chosen), top: chosen.top.map(tokenJson) };
+}
+
+function tokenJson({ tokenId, text, logprob }: TokenLogprob): object {
+  return { token_id: tokenId, text, logprob };
 }

@@ -1,4 +1,4 @@
-import type { GenerateResult, Usage } from '@shoal/protocol';
+import type { ChoiceResult, ChosenLogprob, GenerateResult, Usage } from '@shoal/protocol';
 
 /** What all parts of one response say of it. */
 export interface ResponseMeta {
@@ -11,11 +11,28 @@ export interface ResponseMeta {
   fingerprint: string;
 }
 
-/** One finished choice. */
+/** One finished job: the answers to one prompt. */
 export interface Answer {
-  index: number;
   jobId: string;
+  /** Index of its first choice in the response. */
+  first: number;
+  /** Text that goes before each of its answers. */
+  echo: string;
   result: GenerateResult;
+}
+
+/** One finished choice. */
+export interface Choice extends ChoiceResult {
+  index: number;
+  answer: Answer;
+}
+
+/** More of a choice, as it comes. */
+export interface Piece {
+  text: string;
+  logprobs: readonly ChosenLogprob[];
+  /** Characters of the choice's tokens before this piece. */
+  offset: number;
 }
 
 /** How an endpoint words its answers. Pure: the same answers give the same JSON. */
@@ -23,13 +40,26 @@ export interface ResponseShape {
   whole(meta: ResponseMeta, answers: readonly Answer[]): object;
   /** First chunk of a choice, where the endpoint has one. */
   opening?(meta: ResponseMeta, index: number): object;
-  delta(meta: ResponseMeta, index: number, text: string): object;
-  finish(meta: ResponseMeta, answer: Answer): object;
+  delta(meta: ResponseMeta, index: number, piece: Piece): object;
+  finish(meta: ResponseMeta, choice: Choice): object;
   /** Last chunk, when the caller asked for the token counts of a stream. */
   usage(meta: ResponseMeta, answers: readonly Answer[]): object;
 }
 
-/** OpenAI's `usage`, over all choices. */
+/** The choices of one job. */
+export function choicesOf(answer: Answer): Choice[] {
+  const choices = answer.result.choices ?? [answer.result];
+  return choices.map(({ text, tokenIds, finishReason, logprobs }, index) => ({
+    index: answer.first + index,
+    answer,
+    text: answer.echo + text,
+    tokenIds,
+    finishReason,
+    logprobs,
+  }));
+}
+
+/** OpenAI's `usage`, over all jobs. */
 export function usageOf(answers: readonly Answer[]): object {
   const sum = (field: keyof Usage): number => answers.reduce((total, { result }) => total + result.usage[field], 0);
   const prompt = sum('promptTokens');
@@ -37,8 +67,15 @@ export function usageOf(answers: readonly Answer[]): object {
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
 }
 
-/** Shoal's own part of an answer: which job it was, and in what company it ran. Times are Unix milliseconds. */
-export function rideOf(jobId: string, { ride, seed, timings }: GenerateResult): object {
+/** Shoal's part of a response: beside the response where it was one job, beside each choice where there were several. */
+export function ridesOf(answers: readonly Answer[]): { response: object; choice: (choice: Choice) => object } {
+  const [only] = answers;
+  if (answers.length === 1 && only !== undefined) return { response: { shoal: rideOf(only) }, choice: () => ({}) };
+  return { response: {}, choice: ({ answer }) => ({ shoal: rideOf(answer) }) };
+}
+
+/** Which job it was, and in what company it ran. Times are Unix milliseconds. */
+export function rideOf({ jobId, result: { ride, seed, timings } }: Pick<Answer, 'jobId' | 'result'>): object {
   return {
     job_id: jobId,
     worker: ride.worker,

@@ -9,7 +9,7 @@ import { EventStream, streamOptions } from './event-stream.ts';
 import { checkAgainstModel, type GenerationSpec } from './generation-spec.ts';
 import { measureRequest, type RequestMeasure } from './measure.ts';
 import { openScope, type RequestScope } from './request-scope.ts';
-import type { Answer, ResponseMeta, ResponseShape } from './response-shape.ts';
+import { type Answer, choicesOf, type ResponseMeta, type ResponseShape } from './response-shape.ts';
 import { cancelQuietly, type SubmittedJob, submitAndListen } from './submission.ts';
 
 /** One request on its way: what its jobs are, and what is known of it so far. */
@@ -90,12 +90,18 @@ async function stream(deps: ServerDeps, inFlight: InFlight, reply: FastifyReply)
   // With include_usage, OpenAI's chunks all carry `usage`; it is null in all but the last.
   const send = (chunk: object): Promise<void> =>
     events.send(JSON.stringify(spec.includeUsage && !('usage' in chunk) ? { ...chunk, usage: null } : chunk));
-  const writers = inFlight.jobs.map(({ index }) => new ChoiceWriter(shape, meta, index, send));
+  const perJob = spec.params.n ?? 1;
+  const writers = Array.from({ length: spec.inputs.length * perJob }, (_, index) => {
+    const echo = spec.echo?.[Math.floor(index / perJob)] ?? '';
+    return new ChoiceWriter({ shape, meta, index, echo, send });
+  });
   try {
     const answers = await followAll(
       inFlight,
-      (index, event) => writers[index]?.text(event.text),
-      (answer) => writers[answer.index]?.finish(answer),
+      (first, event) => writers[first + (event.choice ?? 0)]?.write(event.text, event.logprobs),
+      async (answer) => {
+        for (const choice of choicesOf(answer)) await writers[choice.index]?.finish(choice);
+      },
     );
     if (spec.includeUsage) await send(shape.usage(meta, answers));
     await events.send('[DONE]');
@@ -107,19 +113,20 @@ async function stream(deps: ServerDeps, inFlight: InFlight, reply: FastifyReply)
   }
 }
 
-/** Follows all jobs at once; the first failure stops the others. */
+/** Follows all jobs at once; the first failure stops the others. `first` is the index of a job's first choice. */
 async function followAll(
-  { jobs, scope, measure }: InFlight,
-  onTokens: (index: number, event: TokensEvent) => void | Promise<void>,
+  { spec, jobs, scope, measure }: InFlight,
+  onTokens: (first: number, event: TokensEvent) => void | Promise<void>,
   onAnswer: (answer: Answer) => void | Promise<void> = () => {},
 ): Promise<Answer[]> {
   const follow = async (job: SubmittedJob): Promise<Answer> => {
+    const first = job.index * (spec.params.n ?? 1);
     const result = await followJob(job, scope.signal, (event) => {
       measure.firstToken();
-      return onTokens(job.index, event);
+      return onTokens(first, event);
     });
     measure.result(result);
-    const answer = { index: job.index, jobId: job.id, result };
+    const answer = { jobId: job.id, first, echo: spec.echo?.[job.index] ?? '', result };
     await onAnswer(answer);
     return answer;
   };

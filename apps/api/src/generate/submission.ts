@@ -5,7 +5,7 @@ import type { GenerationSpec } from './generation-spec.ts';
 /** One job of a request that was accepted. */
 export interface SubmittedJob {
   readonly id: string;
-  /** Index of its choice. */
+  /** Index of its input. */
   readonly index: number;
   /** What its worker tells, to the terminal event. */
   readonly events: AsyncIterable<RequestEvent>;

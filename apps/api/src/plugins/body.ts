@@ -3,7 +3,10 @@ import type { z } from 'zod';
 import type { App } from '../app.ts';
 import { validate } from '../schemas/validate.ts';
 
-/** Reads bodies as strict UTF-8 JSON, and checks them by the zod schema of their route. */
+/**
+ * Reads bodies as strict UTF-8 JSON, and checks them by the zod schema of their route. (What is answered is described by
+ * schemas too, which tests check; here it is only written.)
+ */
 export function installBody(app: App): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -14,6 +17,7 @@ export function installBody(app: App): void {
       done(error as Error);
     }
   });
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setValidatorCompiler<z.ZodType>(({ schema }) => (data) => {
     try {
       return { value: validate(schema, data) };

@@ -11,6 +11,8 @@ afterEach(() => {
   expect(server.model.jobs.size, 'nothing that is refused reaches the queue').toBe(0);
 });
 
+const asked = { endpoint: '/v1/completions', ...completion };
+
 /** What, the body (an object goes as JSON), the error code, the param. */
 type Case = [what: string, body: object | string | Buffer, code: string, param: string | null];
 
@@ -19,11 +21,21 @@ const BODY_CASES: Case[] = [
   ['not JSON', `{"prompt": ${SECRET}`, 'invalid_request_error', null],
   ['JSON cut off', '{"model":"minnow","prompt":"hunter2-do-not', 'invalid_request_error', null],
   ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), 'invalid_request_error', null],
+  [
+    'invalid UTF-8 inside a text',
+    Buffer.from('7b226d6f64656c223a226d696e6e6f77222c2270726f6d7074223a22ff227d', 'hex'),
+    'invalid_request_error',
+    null,
+  ],
   ['UTF-8 cut off', Buffer.from('{"prompt":"é"}').subarray(0, 12), 'invalid_request_error', null],
-  ['an array', [completion], 'invalid_request_error', null],
   ['null', 'null', 'invalid_request_error', null],
   ['a string', `"${SECRET}"`, 'invalid_request_error', null],
-  ['deep nesting', `${'['.repeat(5000)}${']'.repeat(5000)}`, 'invalid_request_error', null],
+  [
+    'deep nesting',
+    `{"model":"shark","endpoint":"/v1/completions","prompt":"a","messages":[{"role":"user","content":"a"}],"a":${'['.repeat(5000)}${']'.repeat(5000)}}`,
+    'model_not_found',
+    'model',
+  ],
   ['no model', { prompt: SECRET, messages: chat.messages }, 'invalid_request_error', 'model'],
   ['a model that is a number', { ...completion, ...chat, model: 5 }, 'invalid_request_error', 'model'],
   ['an unknown model', { ...completion, ...chat, model: 'shark' }, 'model_not_found', 'model'],
@@ -55,12 +67,24 @@ const OPTION_CASES: [what: string, options: object, param: string][] = [
   ['priority -1', { priority: -1 }, 'priority'],
   ['timeout_ms 0', { timeout_ms: 0 }, 'timeout_ms'],
   ['timeout_ms of a year', { timeout_ms: 31_536_000_000 }, 'timeout_ms'],
-  ['n 2', { n: 2 }, 'n'],
-  ['best_of 2', { best_of: 2 }, 'best_of'],
-  ['echo', { echo: true }, 'echo'],
-  ['logprobs', { logprobs: 5 }, 'logprobs'],
-  ['logit_bias', { logit_bias: { 5: 100 } }, 'logit_bias'],
-  ['frequency_penalty', { frequency_penalty: 0.5 }, 'frequency_penalty'],
+  ['n 0', { n: 0 }, 'n'],
+  ['n 17', { n: 17 }, 'n'],
+  ['min_p 1.1', { min_p: 1.1 }, 'min_p'],
+  ['min_p -0.1', { min_p: -0.1 }, 'min_p'],
+  ['logit_bias as a list', { logit_bias: [5] }, 'logit_bias'],
+  ['logit_bias beyond 100', { logit_bias: { 5: 101 } }, 'logit_bias.5'],
+  ['logit_bias of a word', { logit_bias: { hello: 5 } }, 'logit_bias.hello'],
+  ['logit_bias beyond the vocabulary', { logit_bias: { 261: 5 } }, 'logit_bias'],
+  ['1,025 biases', { logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) }, 'logit_bias'],
+  ['frequency_penalty 2.1', { frequency_penalty: 2.1 }, 'frequency_penalty'],
+  ['presence_penalty -2.1', { presence_penalty: -2.1 }, 'presence_penalty'],
+  ['repetition_penalty 0', { repetition_penalty: 0 }, 'repetition_penalty'],
+  ['repetition_penalty 2.1', { repetition_penalty: 2.1 }, 'repetition_penalty'],
+  ['stop_token_ids of a word', { stop_token_ids: ['a'] }, 'stop_token_ids[0]'],
+  ['stop_token_ids beyond the vocabulary', { stop_token_ids: [261] }, 'stop_token_ids'],
+  ['65 stop_token_ids', { stop_token_ids: Array(65).fill(1) }, 'stop_token_ids'],
+  ['min_tokens -1', { min_tokens: -1 }, 'min_tokens'],
+  ['ignore_eos as text', { ignore_eos: 'yes' }, 'ignore_eos'],
   ['tools', { tools: [{ type: 'function' }] }, 'tools'],
   ['response_format', { response_format: { type: 'json_object' } }, 'response_format'],
 ];
@@ -91,6 +115,13 @@ const COMPLETION_CASES: Case[] = [
     'payload_too_large',
     null,
   ],
+  ['best_of that is not n', { ...completion, best_of: 2 }, 'invalid_request_error', 'best_of'],
+  ['logprobs 21', { ...completion, logprobs: 21 }, 'invalid_request_error', 'logprobs'],
+  ['logprobs of a chat', { ...completion, logprobs: true }, 'invalid_request_error', 'logprobs'],
+  ['echo of token ids', { ...completion, prompt: [1], echo: true }, 'invalid_request_error', 'echo'],
+  ['echo with logprobs', { ...completion, logprobs: 1, echo: true }, 'invalid_request_error', 'echo'],
+  ['129 answers', { ...completion, prompt: Array(43).fill('a'), n: 3 }, 'invalid_request_error', 'n'],
+  ['a suffix', { ...completion, suffix: SECRET }, 'invalid_request_error', 'suffix'],
   ['a body that is too large', { ...completion, user: 'x'.repeat(80_000) }, 'payload_too_large', null],
 ];
 
@@ -141,6 +172,9 @@ const CHAT_CASES: Case[] = [
     'payload_too_large',
     null,
   ],
+  ['logprobs of a completion', { ...chat, logprobs: 5 }, 'invalid_request_error', 'logprobs'],
+  ['top_logprobs 21', { ...chat, logprobs: true, top_logprobs: 21 }, 'invalid_request_error', 'top_logprobs'],
+  ['top_logprobs without logprobs', { ...chat, top_logprobs: 5 }, 'invalid_request_error', 'top_logprobs'],
   ['max_completion_tokens 0', { ...chat, max_completion_tokens: 0 }, 'invalid_request_error', 'max_completion_tokens'],
 ];
 
@@ -197,7 +231,17 @@ test.each(COMPLETION_CASES)('/v1/completions: %s', (...refusal) => expectRefusal
 
 test.each(CHAT_CASES)('/v1/chat/completions: %s', (...refusal) => expectRefusal('/v1/chat/completions', refusal));
 
+test.each(['/v1/completions', '/v1/chat/completions'])('%s: an array', (url) =>
+  expectRefusal(url, ['', [completion], 'invalid_request_error', null]),
+);
+
 test.each<Case>([
+  ['an empty array', [], 'invalid_request_error', null],
+  ['an array of text', [SECRET], 'invalid_request_error', '[0]'],
+  ['one bad job among others', [asked, { ...asked, temperature: 9 }], 'invalid_request_error', 'temperature'],
+  ['one job without an endpoint', [asked, completion], 'invalid_request_error', '[1].endpoint'],
+  ['1,001 jobs', Array(1001).fill(asked), 'invalid_request_error', null],
+  ['an unknown model among others', [asked, { ...asked, model: 'shark' }], 'model_not_found', 'model'],
   ['no endpoint', completion, 'invalid_request_error', 'endpoint'],
   ['an unknown endpoint', { ...completion, endpoint: '/v1/images' }, 'invalid_request_error', 'endpoint'],
   [

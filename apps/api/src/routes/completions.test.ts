@@ -59,7 +59,10 @@ test('left out and null mean OpenAI’s defaults; what changes nothing is accept
   };
   const response = await app.inject(post('/v1/completions', body));
   expect(response.statusCode).toBe(200);
-  expect(model.jobs.get('r1')?.request.params).toEqual({ temperature: 1, topP: 1, topK: 0, seed: 5, stop: [] });
+  expect(model.jobs.get('r1')?.request.params).toEqual({
+    ...{ temperature: 1, topP: 1, topK: 0, seed: 5, stop: [] },
+    ...{ n: 1, logitBias: {}, presencePenalty: 0 },
+  });
   expect(model.jobs.get('r1')?.priority).toBe(5);
 });
 

@@ -4,12 +4,21 @@ import { completionShape } from '../generate/completion-shape.ts';
 import { specOfCompletion } from '../generate/generation-spec.ts';
 import { serveGeneration } from '../generate/serve.ts';
 import { CompletionBody } from '../schemas/bodies.ts';
+import { CompletionResponse } from '../schemas/responses.ts';
+import { GENERATION_ERRORS } from '../schemas/route-docs.ts';
 
 const ENDPOINT = '/v1/completions';
 
+const SCHEMA = {
+  tags: ['generate'],
+  summary: 'Continue a text',
+  body: CompletionBody,
+  response: { 200: CompletionResponse.describe('With `stream`: server-sent events instead'), ...GENERATION_ERRORS },
+};
+
 /** Continues text or token ids. */
 export function completionRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
-  app.post(ENDPOINT, { schema: { body: CompletionBody } }, (request, reply) => {
+  app.post(ENDPOINT, { schema: SCHEMA }, (request, reply) => {
     const spec = specOfCompletion(request.body);
     return serveGeneration(deps, spec, completionShape, { request, reply, endpoint: ENDPOINT, shutdown });
   });

@@ -7,13 +7,22 @@ import { eventJson } from '../generate/job-shape.ts';
 import { openScope, reasonOf } from '../generate/request-scope.ts';
 import { errorJson } from '../plugins/errors.ts';
 import { JobPath } from '../schemas/bodies.ts';
+import { errorResponses } from '../schemas/route-docs.ts';
+
+const SCHEMA = {
+  tags: ['jobs'],
+  summary: 'Follow a job',
+  description: 'Server-sent events; `Last-Event-ID` resumes. Leaving does not cancel the job.',
+  params: JobPath,
+  response: errorResponses('invalid_request_error', 'invalid_api_key', 'job_not_found', 'unavailable'),
+};
 
 /**
  * A job's events from its first token, or from `Last-Event-ID` on; any replica can serve them, to many readers. The
  * `id` of an event is the length of the token log after it. Leaving does not cancel the job.
  */
 export function jobEventRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
-  app.get('/v1/jobs/:id/events', { schema: { params: JobPath } }, async (request, reply) => {
+  app.get('/v1/jobs/:id/events', { schema: SCHEMA }, async (request, reply) => {
     const position = positionOf(request.headers['last-event-id']);
     const { model, view } = await findJob(deps.models, request.params.id, request.tenant);
     const scope = openScope(reply.raw, { shutdown });
@@ -47,5 +56,7 @@ function positionOf(lastEventId: string | string[] | undefined): number {
 
 function positionAfter(event: RequestEvent, before: number): number {
   if (event.type === 'tokens') return event.position + event.tokenIds.length;
-  return event.type === 'completed' ? event.result.tokenIds.length : before;
+  if (event.type === 'failed') return before;
+  const choices = event.result.choices ?? [event.result];
+  return choices.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
 }

@@ -1,5 +1,6 @@
+import { ShoalError } from '@shoal/protocol';
 import { expect, test } from 'vitest';
-import { answer } from '../testing/memory-models.ts';
+import { answer, MemoryModel } from '../testing/memory-models.ts';
 import { eventsOf, testServer } from '../testing/test-server.ts';
 
 const body = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' };
@@ -124,4 +125,86 @@ test.each([
   }
   expect(model.cancelled).toEqual([]);
   expect((await app.inject({ url: '/v1/jobs/r1', headers: as('acme-key-1') })).statusCode).toBe(200);
+});
+
+test('many jobs are submitted at once, and accepted together or not at all', async () => {
+  const { app, model } = testServer();
+  const bodies = Array.from({ length: 1000 }, (_, index) => ({ ...body, prompt: `p${index}` }));
+  const accepted = await app.inject({ method: 'POST', url: '/v1/jobs', payload: bodies });
+  expect([accepted.statusCode, accepted.json().data.length, accepted.json().data[999].id]).toEqual([
+    202,
+    1000,
+    'r1000',
+  ]);
+  expect(model.jobs.get('r1000')?.request.prompt).toBe('p999');
+
+  model.script = (_, id) => {
+    if (id === 'r1100') throw new ShoalError('queue_full', 'full', { retryAfterMs: 1000 });
+    return undefined;
+  };
+  const refused = await app.inject({ method: 'POST', url: '/v1/jobs', payload: bodies });
+  expect(refused.statusCode).toBe(429);
+  const left = [...model.jobs.keys()].filter((id) => Number(id.slice(1)) > 1000 && !model.cancelled.includes(id));
+  expect(left).toEqual([]);
+});
+
+const submitAs = (key: string, fields: object = {}, headers: object = {}) =>
+  ({
+    method: 'POST',
+    url: '/v1/jobs',
+    payload: { ...body, ...fields },
+    headers: { 'idempotency-key': key, ...headers },
+  }) as const;
+
+test('the same submission under the same Idempotency-Key is one job', async () => {
+  const { app, model } = testServer();
+  const first = await app.inject(submitAs('key 1'));
+  const again = await app.inject(submitAs('key 1'));
+  expect([first.statusCode, again.statusCode]).toEqual([202, 202]);
+  expect(again.json().id).toBe(first.json().id);
+  expect(model.jobs.size).toBe(1);
+  expect((await app.inject(submitAs('key 2'))).json().id).not.toBe(first.json().id);
+});
+
+test.each([
+  ['another prompt', { prompt: 'ho' }],
+  ['another option', { temperature: 0.5 }],
+  ['another deadline', { timeout_ms: 5 }],
+])('a key that is used again for %s is 409, and the first job stays', async (_, fields) => {
+  const { app, model } = testServer();
+  model.script = () => undefined;
+  const first = await app.inject(submitAs('key-1'));
+  const reused = await app.inject(submitAs('key-1', fields));
+  expect([reused.statusCode, reused.json().error.code]).toEqual([409, 'idempotency_conflict']);
+  expect(model.cancelled).toEqual([]);
+  expect(model.jobs.get(first.json().id)?.request.prompt).toBe('hi');
+});
+
+test('a key that is used again for another model is 409', async () => {
+  const server = testServer();
+  const other = new MemoryModel({ name: 'shark' });
+  Object.assign(server.models, { served: [server.model, other] });
+  await server.app.inject(submitAs('key-1'));
+  expect((await server.app.inject(submitAs('key-1', { model: 'shark' }))).statusCode).toBe(409);
+  expect(other.jobs.size).toBe(0);
+});
+
+test('tenants do not meet under the same key', async () => {
+  const { app, model } = testServer({ env: { API_KEYS: 'acme:acme-key-1,beta:beta-key-1' } });
+  const answers = await Promise.all(
+    ['acme-key-1', 'beta-key-1'].map((key) => app.inject(submitAs('same', {}, { authorization: `Bearer ${key}` }))),
+  );
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([202, 202]);
+  expect(model.jobs.size).toBe(2);
+});
+
+test.each([
+  ['an empty key', '', body],
+  ['a long key', 'x'.repeat(256), body],
+  ['a key for an array', 'key-1', [body, body]],
+])('%s is refused', async (_, key, payload) => {
+  const { app, model } = testServer();
+  const response = await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers: { 'idempotency-key': key } });
+  expect([response.statusCode, response.json().error.param]).toEqual([400, 'Idempotency-Key']);
+  expect(model.jobs.size).toBe(0);
 });

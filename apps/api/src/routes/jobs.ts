@@ -1,57 +1,76 @@
 import { ShoalError } from '@shoal/protocol';
-import type { JobView } from '@shoal/queue';
 import type { App } from '../app.ts';
 import type { ServerDeps } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
-import { checkAgainstModel, type GenerationSpec, specOfChat, specOfCompletion } from '../generate/generation-spec.ts';
 import { jobJson } from '../generate/job-shape.ts';
-import { findModel } from '../generate/serve.ts';
-import { requestsOf } from '../generate/submission.ts';
-import { ChatBody, CompletionBody, JobBody, type JobEndpoint, JobPath } from '../schemas/bodies.ts';
-import { validate } from '../schemas/validate.ts';
+import { idempotencyKey, specOfJob, submitJobs } from '../generate/submit-jobs.ts';
+import { type JobBody, JobPath, JobsBody } from '../schemas/bodies.ts';
+import { JobListResponse, JobResponse } from '../schemas/responses.ts';
+import { errorResponses } from '../schemas/route-docs.ts';
+
+/** A thousand jobs take more room than one request. */
+const BODY_BYTES = 16 * 1024 * 1024;
+
+const SUBMIT = {
+  tags: ['jobs'],
+  summary: 'Submit a job, or up to 1,000',
+  description:
+    'The body that an endpoint would take, and which endpoint; or an array of them, accepted together or not at all. ' +
+    'With `Idempotency-Key`, a repeated submission of one job answers with the first.',
+  body: JobsBody,
+  response: {
+    202: JobResponse.or(JobListResponse),
+    ...errorResponses(
+      ...(['invalid_request_error', 'context_length_exceeded', 'invalid_api_key', 'model_not_found'] as const),
+      ...(['idempotency_conflict', 'payload_too_large', 'queue_full', 'rate_limit_exceeded', 'unavailable'] as const),
+    ),
+  },
+};
+const LOOK = {
+  tags: ['jobs'],
+  summary: 'Look at a job',
+  params: JobPath,
+  response: { 200: JobResponse, ...errorResponses('invalid_api_key', 'job_not_found', 'unavailable') },
+};
+const CANCEL = {
+  tags: ['jobs'],
+  summary: 'Cancel a job',
+  params: JobPath,
+  response: {
+    200: JobResponse.describe('It is cancelled, or was finished before.'),
+    202: JobResponse.describe('Its worker will stop at the next step.'),
+    ...errorResponses('invalid_api_key', 'job_not_found', 'unavailable'),
+  },
+};
 
 /** Requests that nobody waits for: submit, look, cancel. Their events are in `job-events.ts`. */
 export function jobRoutes(app: App, deps: ServerDeps): void {
-  app.post('/v1/jobs', { schema: { body: JobBody } }, async (request, reply) => {
-    const spec = specOfJob(request.body.endpoint, request.body);
-    const model = await findModel(deps, spec.model);
-    checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
+  app.post('/v1/jobs', { schema: SUBMIT, bodyLimit: BODY_BYTES }, async (request, reply) => {
+    const bodies: JobBody[] = Array.isArray(request.body) ? request.body : [request.body];
+    const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
+    const jobs = await submitJobs(deps, bodies.map(specOfJob), { tenant: request.tenant, key });
+    reply.code(202);
+    if (Array.isArray(request.body))
+      return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };
 
-    const id = deps.randomId();
-    const deadline = deps.clock() + (spec.timeoutMs ?? deps.config.maxQueueWaitMs);
-    const { tenant } = request;
-    for (const job of requestsOf(spec, { tenant, deadline, randomSeed: deps.randomSeed })) {
-      await model.producer.submit(job, { id, priority: spec.priority });
-    }
-    // It is accepted: not being able to look at it now changes nothing of that.
-    const view = await model.producer.view(id).catch(() => undefined);
-    reply.code(202).headers({ location: `/v1/jobs/${id}`, 'x-shoal-job-id': id });
-    return jobJson(view ?? { id, status: 'queued', queuedAt: deps.clock(), attempts: 0 }, model.card.name);
+    const [job] = jobs;
+    if (job === undefined) throw new RangeError('one body is one job');
+    reply.headers({ location: `/v1/jobs/${job.view.id}`, 'x-shoal-job-id': job.view.id });
+    return jobJson(job.view, job.model);
   });
 
-  app.get('/v1/jobs/:id', { schema: { params: JobPath } }, async (request) => {
+  app.get('/v1/jobs/:id', { schema: LOOK }, async (request) => {
     const { view, model } = await findJob(deps.models, request.params.id, request.tenant);
     return jobJson(view, model.card.name);
   });
 
-  app.delete('/v1/jobs/:id', { schema: { params: JobPath } }, async (request, reply) => {
+  app.delete('/v1/jobs/:id', { schema: CANCEL }, async (request, reply) => {
     const { view, model } = await findJob(deps.models, request.params.id, request.tenant);
     const outcome = await model.producer.cancel(view.id);
     if (outcome === 'unknown') throw new ShoalError('job_not_found', 'this job is no longer kept');
     // The worker that runs it will stop at its next step.
     if (outcome === 'stopping') return reply.code(202).send(jobJson(view, model.card.name));
-    const after: JobView | undefined = await model.producer.view(view.id);
+    const after = await model.producer.view(view.id);
     return jobJson(after ?? { ...view, status: outcome === 'cancelled' ? 'cancelled' : view.status }, model.card.name);
-  });
-}
-
-function specOfJob(endpoint: JobEndpoint, body: unknown): GenerationSpec {
-  const spec =
-    endpoint === '/v1/completions'
-      ? specOfCompletion(validate(CompletionBody, body))
-      : specOfChat(validate(ChatBody, body));
-  if (spec.inputs.length === 1) return spec;
-  throw new ShoalError('invalid_request_error', 'prompt: a job takes one prompt; submit one job for each', {
-    param: 'prompt',
   });
 }

@@ -28,7 +28,7 @@ export function playgroundRoutes(app: App): void {
   for (const { path, file, type } of FILES) {
     const content = readFileSync(join(PUBLIC, file));
     const etag = `"${createHash('sha256').update(content).digest('base64url').slice(0, 16)}"`;
-    app.get(path, async (request, reply) => {
+    app.get(path, { schema: { hide: true } }, async (request, reply) => {
       reply.headers({ etag, 'cache-control': 'no-cache', 'referrer-policy': 'no-referrer' });
       reply.header('content-security-policy', POLICY);
       if (request.headers['if-none-match'] === etag) return reply.code(304).send();

@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { answer } from '../testing/memory-models.ts';
+import { exchange } from '../testing/raw-http.ts';
 import { type TestServer, testServer } from '../testing/test-server.ts';
 
 let server: TestServer | undefined;
@@ -26,18 +27,6 @@ const completion = (fields: object = {}) => ({
   headers: json,
   body: JSON.stringify({ model: 'minnow', prompt: 'hi', ...fields }),
 });
-
-/** Sends bytes, and returns what comes back until the server closes the connection. */
-async function exchange(port: number, bytes: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
-  let received = '';
-  socket.on('data', (data) => {
-    received += data.toString();
-  });
-  socket.write(bytes);
-  await once(socket, 'close');
-  return received;
-}
 
 test('a caller who leaves a stream cancels it', async () => {
   const { url, model } = await listen();

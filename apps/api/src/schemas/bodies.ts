@@ -3,45 +3,85 @@ import { type MessageField, MessagesField } from './messages.ts';
 import { type GenerationOptions, generationOptions, maxTokensField } from './options.ts';
 import { PromptField } from './prompt.ts';
 
+const MAX_LOGPROBS = 20;
+const LOGPROBS = `Tells this many of the likeliest tokens at each place, 0 … ${MAX_LOGPROBS}.`;
+
+const COMPLETION_EXAMPLE = { model: 'minnow', prompt: '47 + 38 =', temperature: 0, max_tokens: 16 };
+const CHAT_EXAMPLE = { model: 'minnow', messages: [{ role: 'user', content: 'What is 47 + 38?' }], temperature: 0 };
+
 /** Body of `POST /v1/completions`. Unknown fields are kept, so that unsupported ones can be refused by name. */
 export interface CompletionBody extends GenerationOptions {
   prompt: string | string[] | number[] | number[][];
+  echo?: boolean | null | undefined;
+  best_of?: number | null | undefined;
+  logprobs?: number | null | undefined;
 }
 
-export const CompletionBody: z.ZodType<CompletionBody, unknown> = z.looseObject(
-  { ...generationOptions, prompt: PromptField },
-  { error: 'the body must be a JSON object' },
-);
+export const CompletionBody: z.ZodType<CompletionBody, unknown> = z
+  .looseObject(
+    {
+      ...generationOptions,
+      prompt: PromptField,
+      echo: z
+        .boolean()
+        .nullish()
+        .describe('Repeats the prompt before the answer. Not with token ids, nor with `logprobs`.'),
+      best_of: z.int().min(1).nullish().describe('Only the same as `n`.'),
+      logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish().describe(LOGPROBS),
+    },
+    { error: 'the body must be a JSON object' },
+  )
+  .meta({ examples: [COMPLETION_EXAMPLE] });
 
 /** Body of `POST /v1/chat/completions`. */
 export interface ChatBody extends GenerationOptions {
   messages: MessageField[];
   max_completion_tokens?: number | null | undefined;
+  logprobs?: boolean | null | undefined;
+  top_logprobs?: number | null | undefined;
 }
 
-export const ChatBody: z.ZodType<ChatBody, unknown> = z.looseObject(
-  {
-    ...generationOptions,
-    messages: MessagesField,
-    max_completion_tokens: maxTokensField.describe('The same as `max_tokens`, which it overrides.'),
-  },
-  { error: 'the body must be a JSON object' },
-);
+export const ChatBody: z.ZodType<ChatBody, unknown> = z
+  .looseObject(
+    {
+      ...generationOptions,
+      messages: MessagesField,
+      max_completion_tokens: maxTokensField.describe('The same as `max_tokens`, which it overrides.'),
+      logprobs: z.boolean().nullish().describe('Tells the log probability of each token.'),
+      top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish().describe(`${LOGPROBS} Needs \`logprobs\`.`),
+    },
+    { error: 'the body must be a JSON object' },
+  )
+  .meta({ examples: [CHAT_EXAMPLE] });
 
 /** The endpoints whose requests can be submitted as jobs. */
 export const JOB_ENDPOINTS = ['/v1/completions', '/v1/chat/completions'] as const;
 
 export type JobEndpoint = (typeof JOB_ENDPOINTS)[number];
 
-/** Body of `POST /v1/jobs`: the endpoint, and the body that it would take. */
-export const JobBody: z.ZodType<{ endpoint: JobEndpoint }, unknown> = z.looseObject(
+/** One job: the endpoint, and the body that it would take. */
+export interface JobBody {
+  endpoint: JobEndpoint;
+}
+
+const jobBody = z.looseObject(
   {
     endpoint: z
       .enum(JOB_ENDPOINTS, { error: `must be ${JOB_ENDPOINTS.join(' or ')}` })
       .describe('Whose body the other fields are.'),
   },
-  { error: 'the body must be a JSON object' },
+  { error: 'the body must be a JSON object, or an array of them' },
 );
+
+/** Most jobs of one submission. */
+export const MAX_JOBS = 1000;
+
+/** Body of `POST /v1/jobs`. */
+export const JobsBody: z.ZodType<JobBody | JobBody[], unknown> = z
+  .union([jobBody, z.array(jobBody).min(1).max(MAX_JOBS)], {
+    error: `the body must be a job, or an array of 1 to ${MAX_JOBS} jobs`,
+  })
+  .meta({ examples: [{ endpoint: '/v1/completions', ...COMPLETION_EXAMPLE }] });
 
 /** A job's id in a path. */
 export const JobPath: z.ZodType<{ id: string }, unknown> = z.object({ id: z.string().max(128) });

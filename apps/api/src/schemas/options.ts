@@ -1,8 +1,11 @@
-import { DEFAULT_PRIORITY, LOWEST_PRIORITY, type SamplingParams } from '@shoal/protocol';
+import { LOWEST_PRIORITY } from '@shoal/protocol';
 import { z } from 'zod';
 import { isWellFormed, WELL_FORMED } from './well-formed.ts';
 
 const MAX_STOPS = 4;
+const MAX_BIASES = 1024;
+const MAX_ANSWERS = 16;
+const TOKEN_ID = /^\d{1,7}$/;
 
 /** Left out, or null as some clients send it. */
 type Optional<T> = z.ZodType<T | null | undefined, unknown>;
@@ -14,8 +17,17 @@ export interface GenerationOptions {
   temperature?: number | null | undefined;
   top_p?: number | null | undefined;
   top_k?: number | null | undefined;
+  min_p?: number | null | undefined;
+  frequency_penalty?: number | null | undefined;
+  presence_penalty?: number | null | undefined;
+  repetition_penalty?: number | null | undefined;
+  logit_bias?: Record<string, number> | null | undefined;
+  n?: number | null | undefined;
   seed?: number | null | undefined;
   stop?: string | string[] | null | undefined;
+  stop_token_ids?: number[] | null | undefined;
+  min_tokens?: number | null | undefined;
+  ignore_eos?: boolean | null | undefined;
   stream?: boolean | null | undefined;
   stream_options?: { include_usage?: boolean | null | undefined } | null | undefined;
   user?: string | null | undefined;
@@ -43,6 +55,38 @@ export const generationOptions: OptionSchemas = {
   temperature: z.number().min(0).max(2).nullish().describe('0 is greedy. Default 1.'),
   top_p: z.number().gt(0).max(1).nullish().describe('Nucleus mass. Default 1 (off).'),
   top_k: z.int().min(-1).max(1_000_000).nullish().describe('Candidates kept; 0 or -1 is off, which is the default.'),
+  min_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullish()
+    .describe('Keeps tokens at least this likely in relation to the likeliest. Default 0 (off).'),
+  frequency_penalty: z
+    .number()
+    .min(-2)
+    .max(2)
+    .nullish()
+    .describe('Lowers a token’s logit for each time the answer has it already. Default 0.'),
+  presence_penalty: z
+    .number()
+    .min(-2)
+    .max(2)
+    .nullish()
+    .describe('Lowers the logit of tokens that the answer has already. Default 0.'),
+  repetition_penalty: z
+    .number()
+    .gt(0)
+    .max(2)
+    .nullish()
+    .describe('Above 1, makes tokens of prompt and answer less likely. Default 1.'),
+  logit_bias: z
+    .record(z.string().regex(TOKEN_ID), z.number().min(-100).max(100), {
+      error: 'must map token ids to numbers from -100 to 100',
+    })
+    .refine((bias) => Object.keys(bias).length <= MAX_BIASES, { error: `must have at most ${MAX_BIASES} entries` })
+    .nullish()
+    .describe('Added to the logits of tokens, by token id: −100 … 100.'),
+  n: z.int().min(1).max(MAX_ANSWERS).nullish().describe(`Answers to each prompt, 1 … ${MAX_ANSWERS}. Default 1.`),
   seed: z
     .int()
     .min(0)
@@ -54,6 +98,13 @@ export const generationOptions: OptionSchemas = {
     })
     .nullish()
     .describe('Text at which generation ends; not part of the answer.'),
+  stop_token_ids: z
+    .array(z.int().min(0))
+    .max(64)
+    .nullish()
+    .describe('Tokens at which generation ends; not part of the text.'),
+  min_tokens: z.int().min(0).max(1_000_000).nullish().describe('The answer does not end before so many tokens.'),
+  ignore_eos: z.boolean().nullish().describe('Goes on after the end-of-sequence token, up to `max_tokens`.'),
   stream: z.boolean().nullish().describe('Answer as server-sent events.'),
   stream_options: z
     .object({ include_usage: z.boolean().nullish() })
@@ -68,33 +119,3 @@ export const generationOptions: OptionSchemas = {
     .nullish()
     .describe('Milliseconds from acceptance after which the answer is worthless.'),
 };
-
-/** How a request is to be served, apart from what it says. */
-export interface Service {
-  params: SamplingParams;
-  /** 0 first … 9 last. */
-  priority: number;
-  timeoutMs: number | undefined;
-  stream: boolean;
-  includeUsage: boolean;
-}
-
-/** The inside form of the options. `maxTokens` is an alias that chat clients use; it wins. */
-export function serviceOf(options: GenerationOptions, maxCompletionTokens?: number | null): Service {
-  const maxTokens = maxCompletionTokens ?? options.max_tokens ?? undefined;
-  const stops = options.stop ?? [];
-  return {
-    params: {
-      maxTokens,
-      temperature: options.temperature ?? 1,
-      topP: options.top_p ?? 1,
-      topK: Math.max(0, options.top_k ?? 0),
-      seed: options.seed ?? undefined,
-      stop: typeof stops === 'string' ? [stops] : stops,
-    },
-    priority: options.priority ?? DEFAULT_PRIORITY,
-    timeoutMs: options.timeout_ms ?? undefined,
-    stream: options.stream ?? false,
-    includeUsage: options.stream_options?.include_usage ?? false,
-  };
-}

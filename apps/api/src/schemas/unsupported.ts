@@ -3,33 +3,25 @@ import { ShoalError } from '@shoal/protocol';
 /** True when a value asks for nothing beyond OpenAI's default. */
 type AsksNothing = (value: unknown) => boolean;
 
-const isOne: AsksNothing = (value) => value === 1;
-const isZero: AsksNothing = (value) => value === 0;
-const isFalse: AsksNothing = (value) => value === false;
 const isEmpty: AsksNothing = (value) =>
   value === '' || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 
 /**
- * Options that change the answer and that this version does not have. Ignoring one would be a wrong answer that looks
- * right, so a request that asks for one is refused; a request that sends its default, or null, is served.
+ * Options that change the answer and that Shoal does not have. Ignoring one would be a wrong answer that looks right,
+ * so a request that asks for one is refused; a request that sends its default, or null, is served.
  */
 const UNSUPPORTED: Readonly<Record<string, AsksNothing>> = {
-  n: isOne,
-  best_of: isOne,
-  echo: isFalse,
   suffix: isEmpty,
-  logprobs: isFalse,
-  top_logprobs: isZero,
-  logit_bias: isEmpty,
-  frequency_penalty: isZero,
-  presence_penalty: isZero,
-  repetition_penalty: isOne,
-  min_p: isZero,
   tools: isEmpty,
   functions: isEmpty,
   tool_choice: (value) => value === 'none' || value === 'auto',
+  function_call: (value) => value === 'none' || value === 'auto',
   response_format: (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
+  modalities: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
   audio: isEmpty,
+  prediction: isEmpty,
+  web_search_options: isEmpty,
+  prompt_logprobs: (value) => value === false,
 };
 
 /** Throws `invalid_request_error` for an option that this version does not have. */
@@ -37,6 +29,6 @@ export function refuseUnsupported(body: object): void {
   for (const [param, value] of Object.entries(body)) {
     if (value === null || value === undefined || !Object.hasOwn(UNSUPPORTED, param)) continue;
     if (UNSUPPORTED[param]?.(value) === true) continue;
-    throw new ShoalError('invalid_request_error', `${param} is not supported by this version; leave it out`, { param });
+    throw new ShoalError('invalid_request_error', `${param}: not supported by this version; leave it out`, { param });
   }
 }

@@ -8,19 +8,20 @@ export function validate<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
   throw invalidRequest(parsed.error.issues);
 }
 
-/** What one validation fault says, whichever library shape carries it. */
-export interface Fault {
-  readonly path: readonly PropertyKey[];
-  readonly message: string;
-}
+type Issue = Pick<z.core.$ZodIssue, 'path' | 'message'>;
 
 /** The error for the first fault of a body. */
-export function invalidRequest(faults: readonly Fault[]): ShoalError {
-  const fault = faults[0] ?? { path: [], message: 'the request is malformed' };
-  const param = fault.path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
-    .join('')
-    .replace(/^\./, '');
-  if (param === '') return new ShoalError('invalid_request_error', fault.message);
-  return new ShoalError('invalid_request_error', `${param}: ${fault.message}`, { param });
+function invalidRequest(issues: readonly z.core.$ZodIssue[]): ShoalError {
+  const [first] = issues;
+  const { path, message } = first === undefined ? { path: [], message: 'the request is malformed' } : telling(first);
+  const param = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  if (param === '') return new ShoalError('invalid_request_error', message);
+  const name = param.replace(/^\./, '');
+  return new ShoalError('invalid_request_error', `${name}: ${message}`, { param: name });
+}
+
+/** Where a whole body may have several forms: the fault inside the form that it resembles, if it resembles one. */
+function telling(issue: z.core.$ZodIssue): Issue {
+  if (issue.code !== 'invalid_union' || issue.path.length > 0) return issue;
+  return issue.errors.flat().find(({ path }) => path.length > 0) ?? issue;
 }

@@ -65,6 +65,7 @@ export class MemoryModel implements ServedModel {
 
   #submit(request: GenerateRequest, options: SubmitOptions): void {
     if (this.refusal !== undefined) throw this.refusal;
+    if (this.jobs.has(options.id)) return;
     this.jobs.set(options.id, { ...options, request, log: this.script(request, options.id) ?? [] });
     this.wake();
   }
@@ -89,6 +90,7 @@ export class MemoryModel implements ServedModel {
       attempts: job.log.length === 0 ? 0 : 1,
       ...(job.log.length === 0 ? { position: 0 } : {}),
       ...(job.request.tenant === undefined ? {} : { tenant: job.request.tenant }),
+      ...(job.request.fingerprint === undefined ? {} : { fingerprint: job.request.fingerprint }),
       ...(end?.type === 'completed' ? { result: end.result, finishedAt: 2000 } : {}),
       ...(end?.type === 'failed' ? { error: end.error, finishedAt: 2000 } : {}),
     };

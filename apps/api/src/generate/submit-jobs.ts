@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { type GenerateRequest, ShoalError } from '@shoal/protocol';
+import type { JobView } from '@shoal/queue';
+import type { ServerDeps } from '../deps.ts';
+import type { ServedModel } from '../models.ts';
+import { ChatBody, CompletionBody, type JobBody } from '../schemas/bodies.ts';
+import { validate } from '../schemas/validate.ts';
+import { checkAgainstModel, type GenerationSpec, specOfChat, specOfCompletion } from './generation-spec.ts';
+import { findModel } from './serve.ts';
+import { cancelQuietly, requestsOf } from './submission.ts';
+
+/** Jobs put on the queue at the same time. */
+const AT_ONCE = 64;
+
+/** One job that was accepted, as it is seen now. */
+export interface AcceptedJob {
+  view: JobView;
+  model: string;
+}
+
+/** A job about to be submitted. */
+interface Draft {
+  id: string;
+  model: ServedModel;
+  request: GenerateRequest;
+  priority: number;
+}
+
+/** What a body of `/v1/jobs` asks; `index` is its place in an array of them. */
+export function specOfJob(body: JobBody, index: number): GenerationSpec {
+  const spec =
+    body.endpoint === '/v1/completions'
+      ? specOfCompletion(validate(CompletionBody, body))
+      : specOfChat(validate(ChatBody, body));
+  if (spec.inputs.length === 1) return spec;
+  const message = `prompt: job ${index} has several prompts; submit one job for each`;
+  throw new ShoalError('invalid_request_error', message, { param: 'prompt' });
+}
+
+/** The key of a submission that may be repeated. Only one job can have one. */
+export function idempotencyKey(header: string | string[] | undefined, jobs: number): string | undefined {
+  if (header === undefined) return undefined;
+  const problem =
+    typeof header !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(header)
+      ? 'must be 1 to 255 printable ASCII characters'
+      : jobs > 1
+        ? 'goes with one job, not with an array of them'
+        : undefined;
+  if (problem === undefined && typeof header === 'string') return header;
+  throw new ShoalError('invalid_request_error', `Idempotency-Key: ${problem}`, { param: 'Idempotency-Key' });
+}
+
+/**
+ * Puts jobs on their models' queues, all or none. With an idempotency key, a job submitted before under the same key is
+ * not submitted again; throws `idempotency_conflict` when it was another one.
+ */
+export async function submitJobs(
+  deps: ServerDeps,
+  specs: readonly GenerationSpec[],
+  caller: { tenant: string | undefined; key: string | undefined },
+): Promise<AcceptedJob[]> {
+  const drafts: Draft[] = [];
+  for (const spec of specs) drafts.push(await draftOf(deps, spec, caller));
+  await submitAll(drafts);
+
+  const [draft] = drafts;
+  if (draft === undefined || drafts.length > 1)
+    return drafts.map((each) => ({ view: unseen(deps, each), model: each.model.card.name }));
+  // It is accepted: not being able to look at it now changes nothing of that.
+  const view = await draft.model.producer.view(draft.id).catch(() => undefined);
+  if (view !== undefined && view.fingerprint !== draft.request.fingerprint) throw conflict();
+  return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name }];
+}
+
+async function draftOf(
+  deps: ServerDeps,
+  spec: GenerationSpec,
+  { tenant, key }: { tenant: string | undefined; key: string | undefined },
+): Promise<Draft> {
+  const model = await findModel(deps, spec.model);
+  checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
+  const deadline = deps.clock() + (spec.timeoutMs ?? deps.config.maxQueueWaitMs);
+  const [request] = requestsOf(spec, { tenant, deadline, randomSeed: deps.randomSeed });
+  if (request === undefined) throw new RangeError('a job has one input');
+  if (key === undefined) return { id: deps.randomId(), model, request, priority: spec.priority };
+
+  const id = `k-${hash(JSON.stringify([tenant ?? null, key]))}`;
+  await refuseElsewhere(deps, id, model);
+  return { id, model, request: { ...request, fingerprint: hash(JSON.stringify(spec)) }, priority: spec.priority };
+}
+
+/** A key that was used for another model's queue cannot be seen by this one's. */
+async function refuseElsewhere(deps: ServerDeps, id: string, model: ServedModel): Promise<void> {
+  const others = (await deps.models.list()).filter(({ card }) => card.name !== model.card.name);
+  const views = await Promise.all(others.map(({ producer }) => producer.view(id)));
+  if (views.some((view) => view !== undefined)) throw conflict();
+}
+
+async function submitAll(drafts: readonly Draft[]): Promise<void> {
+  for (let from = 0; from < drafts.length; from += AT_ONCE) {
+    const group = drafts.slice(from, from + AT_ONCE);
+    const submitted = await Promise.allSettled(
+      group.map(({ id, model, request, priority }) => model.producer.submit(request, { id, priority })),
+    );
+    const refusal = submitted.find((outcome) => outcome.status === 'rejected');
+    if (refusal === undefined) continue;
+    // A job under a key may be an earlier submission's: it stays.
+    const ours = drafts.slice(0, from + AT_ONCE).filter(({ request }) => request.fingerprint === undefined);
+    await Promise.all(ours.map(({ id, model }) => cancelQuietly(model, [id])));
+    throw refusal.reason;
+  }
+}
+
+function unseen(deps: ServerDeps, { id }: Draft): JobView {
+  return { id, status: 'queued', queuedAt: deps.clock(), attempts: 0 };
+}
+
+function conflict(): ShoalError {
+  const message = 'this Idempotency-Key was used for another request; use a new key, or send the same request';
+  return new ShoalError('idempotency_conflict', message, { param: 'Idempotency-Key' });
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { AppProcess } from './process.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export const MODEL_DIRECTORY: string = `${root}models/minnow`;
+export const BOARD_USER = 'shoal';
+export const BOARD_PASSWORD = 'a-password-for-tests';
+
+export interface ClusterOptions {
+  redisUrl: string;
+  /** Settings of every process, over the defaults below. */
+  env?: Record<string, string>;
+  workers?: number;
+  apis?: number;
+  board?: boolean;
+}
+
+export interface ClusterMember {
+  process: AppProcess;
+  /** Base URL of its health and metrics port. */
+  url: string;
+}
+
+/** Real processes over a real Redis, with a queue prefix of their own. */
+export class Cluster {
+  readonly env: Record<string, string>;
+  readonly apis: ClusterMember[] = [];
+  readonly workers: ClusterMember[] = [];
+  board: ClusterMember | undefined;
+
+  private constructor(env: Record<string, string>) {
+    this.env = env;
+  }
+
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster({
+      REDIS_URL: options.redisUrl,
+      QUEUE_PREFIX: `test-${randomUUID().slice(0, 8)}`,
+      MODEL: MODEL_DIRECTORY,
+      MODEL_NAME: 'minnow',
+      ...options.env,
+    });
+    try {
+      await Promise.all([
+        ...Array.from({ length: options.apis ?? 1 }, () => cluster.addApi()),
+        ...Array.from({ length: options.workers ?? 1 }, () => cluster.addWorker()),
+        ...(options.board ? [cluster.#addBoard()] : []),
+      ]);
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Base URL of the first API. */
+  get url(): string {
+    const [api] = this.apis;
+    if (api === undefined) throw new Error('this cluster has no API');
+    return api.url;
+  }
+
+  get prefix(): string {
+    return this.env['QUEUE_PREFIX'] ?? '';
+  }
+
+  async addApi(): Promise<ClusterMember> {
+    const port = await freePort();
+    const api = this.#spawn('api', port, { PORT: String(port) });
+    this.apis.push(api);
+    await api.process.ready(`${api.url}/health/ready`);
+    return api;
+  }
+
+  async addWorker(env: Record<string, string> = {}): Promise<ClusterMember> {
+    const port = await freePort();
+    const worker = this.#spawn('worker', port, { METRICS_PORT: String(port), ...env });
+    this.workers.push(worker);
+    await worker.process.ready(`${worker.url}/health/ready`);
+    return worker;
+  }
+
+  async #addBoard(): Promise<void> {
+    const port = await freePort();
+    this.board = this.#spawn('board', port, { BOARD_PORT: String(port), BOARD_USER, BOARD_PASSWORD });
+    await this.board.process.ready(`${this.board.url}/health/live`);
+  }
+
+  async stop(): Promise<void> {
+    const all = [...this.apis, ...this.workers, ...(this.board === undefined ? [] : [this.board])];
+    await Promise.all(all.map(({ process }) => process.stop()));
+  }
+
+  #spawn(app: 'api' | 'worker' | 'board', port: number, env: Record<string, string>): ClusterMember {
+    const child = new AppProcess(app, `${root}apps/${app}/dist/main.js`, { ...this.env, ...env });
+    return { process: child, url: `http://127.0.0.1:${port}` };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port on 127.0.0.1');
+  return address.port;
+}

@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApiMetrics, createWorkerMetrics } from '@shoal/telemetry';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { z } from 'zod';
+import { findPrometheus, findPromtool } from '../../scripts/deployment-tools.mjs';
+import { waitUntil } from '../../scripts/system/bounded.mjs';
+import { freePort } from '../../scripts/system/ports.mjs';
+import { Cluster } from '../cluster/cluster.ts';
+import { post } from '../e2e/http.ts';
+
+const FETCH_LIMIT_MS = 300_000;
+const LOAD_LIMIT_MS = 90_000;
+const ROUNDS = 40;
+/** They count accidents, which an ordinary minute does not have. */
+const ACCIDENTS = ['shoal_redeliveries_total', 'shoal_consumer_errors_total', 'shoal_resumed_tokens_total'];
+
+const targets = z.object({
+  data: z.object({ activeTargets: z.array(z.object({ health: z.string(), lastError: z.string() })) }),
+});
+const result = z.object({
+  data: z.object({ result: z.array(z.object({ value: z.tuple([z.number(), z.string()]) })) }),
+});
+
+describe('a real Prometheus over the real processes', () => {
+  let cluster: Cluster | undefined;
+  let prometheus: { url: string; stop: () => Promise<void> } | undefined;
+
+  beforeAll(async () => {
+    const program = await findPrometheus();
+    if (!program) return console.warn('no Prometheus can be had here: scraping is left out');
+    cluster = await Cluster.start({ redisUrl: inject('redisUrl'), env: { BATCHING: 'static' } });
+    const members = [...cluster.apis, ...cluster.workers].map(({ url }) => new URL(url).host);
+    prometheus = await startPrometheus(program, members);
+  }, FETCH_LIMIT_MS);
+
+  afterAll(async () => {
+    await prometheus?.stop();
+    await cluster?.stop();
+  });
+
+  it('reaches every process and understands what it says', async ({ skip }) => {
+    if (!prometheus) return skip();
+    const { url } = prometheus;
+    const answered = async () => {
+      const { activeTargets } = targets.parse(await get(`${url}/api/v1/targets`)).data;
+      return activeTargets.length === 2 && activeTargets.every(({ health }) => health === 'up');
+    };
+    expect(await waitUntil(answered, { limitMs: 20_000, everyMs: 200 })).toBe(true);
+  });
+
+  it(
+    'finds every series of the catalogue, and sees it move',
+    async ({ skip }) => {
+      if (!prometheus || !cluster) return skip();
+      const { url } = prometheus;
+      const unmoved = async () => {
+        const values = await Promise.all(catalogue().map(async (name) => ({ name, value: await largest(url, name) })));
+        return values
+          .filter(({ name, value }) => (isAccident(name) ? value === undefined : !value))
+          .map(({ name }) => name);
+      };
+      // Gauges are seen only while something runs, so the load goes on until they were.
+      for (let round = 0; round < ROUNDS && (await unmoved()).length > 0; round++) await someLoad(cluster.url);
+      expect(await unmoved()).toEqual([]);
+    },
+    LOAD_LIMIT_MS,
+  );
+
+  it('has nothing to find fault with in the exposition', async ({ skip }) => {
+    const promtool = await findPromtool();
+    if (!promtool || !cluster) return skip();
+    for (const { url } of [...cluster.apis, ...cluster.workers]) {
+      const text = await (await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5_000) })).text();
+      const { code, output } = await lint(promtool, text);
+      expect(code, output).toBe(0);
+      expect(output.split('\n').filter((line) => line.startsWith('shoal_'))).toEqual([]);
+    }
+  });
+});
+
+/** Names of what has to move; of a histogram, its count. */
+function catalogue(): string[] {
+  const registries = [createApiMetrics(async () => []).registry, createWorkerMetrics({ model: 'm' }).registry];
+  const metrics = registries.flatMap((registry) => registry.getMetricsAsArray());
+  return metrics
+    .filter(({ name }) => name.startsWith('shoal_'))
+    .map(({ name, type }) => (type.toString() === 'histogram' ? `${name}_count` : name));
+}
+
+const isAccident = (name: string): boolean => ACCIDENTS.includes(name);
+
+/** Streaming and not, good and bad, in batches of several. */
+async function someLoad(url: string): Promise<void> {
+  const bodies = Array.from({ length: 48 }, (_, i) => ({
+    model: 'minnow',
+    messages: [{ role: 'user', content: `Tell me a story about a fox and ${i} fish.` }],
+    max_tokens: 60,
+    stream: i % 3 === 0,
+  }));
+  const answers = await Promise.all(bodies.map((body) => post(`${url}/v1/chat/completions`, body)));
+  for (const answer of answers) {
+    expect(answer.status).toBe(200);
+    await answer.text();
+  }
+  expect((await post(`${url}/v1/completions`, { model: 'minnow', prompt: 7 })).status).toBe(400);
+}
+
+async function startPrometheus([program = '', ...first]: string[], members: string[]) {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-prometheus-'));
+  const config = {
+    global: { scrape_interval: '1s' },
+    scrape_configs: [{ job_name: 'shoal', static_configs: [{ targets: members }] }],
+  };
+  await writeFile(join(folder, 'prometheus.yml'), JSON.stringify(config));
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const args = [
+    `--config.file=${folder}/prometheus.yml`,
+    `--storage.tsdb.path=${folder}/data`,
+    `--web.listen-address=${url.slice(7)}`,
+  ];
+  const child = spawn(program, [...first, ...args], { stdio: 'ignore' });
+  const gone = new Promise((resolve) => child.once('close', resolve));
+  const ready = () =>
+    fetch(`${url}/-/ready`, { signal: AbortSignal.timeout(1_000) }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await gone;
+    await rm(folder, { recursive: true });
+  };
+  if (await waitUntil(ready, { limitMs: 30_000, everyMs: 100 })) return { url, stop };
+  await stop();
+  throw new Error('Prometheus was not ready in 30 s');
+}
+
+async function get(url: string): Promise<unknown> {
+  return (await fetch(url, { signal: AbortSignal.timeout(5_000) })).json();
+}
+
+/** The largest value that a series has had over all labels; undefined when there is no such series. */
+async function largest(url: string, name: string): Promise<number | undefined> {
+  const query = encodeURIComponent(`max(max_over_time(${name}[5m]))`);
+  const [sample] = result.parse(await get(`${url}/api/v1/query?query=${query}`)).data.result;
+  return sample && Number(sample.value[1]);
+}
+
+/** `promtool check metrics`, which reads the exposition on its standard input. */
+function lint([program = '', ...first]: string[], text: string): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, [...first, 'check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+    child.stdin.end(text);
+  });
+}
