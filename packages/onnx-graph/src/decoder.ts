@@ -231,7 +231,7 @@ class DecoderGraph {
 }
 
 /** cos and sin [maxLen, headDim / 2] of position · θ^(−2i / headDim) (rotary embedding, arXiv 2104.09864). */
-export function rotaryCaches(maxLen: number, headDim: number): [cos: Float32Array, sin: Float32Array] {
+function rotaryCaches(maxLen: number, headDim: number): [cos: Float32Array, sin: Float32Array] {
   const half = headDim / 2;
   const cos = new Float32Array(maxLen * half);
   const sin = new Float32Array(maxLen * half);

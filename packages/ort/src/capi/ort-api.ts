@@ -7,7 +7,7 @@ export type Pointer = bigint;
 export type Status = Pointer | null;
 
 /** The version of the function table that is asked for. Tables only grow, so any later library serves it. */
-export const API_VERSION = 24;
+const API_VERSION = 24;
 
 /** Kinds of C parameters, and what JavaScript gives for them. Arrays are read or written during the call only. */
 interface ParameterKinds {

@@ -1,0 +1,87 @@
+import { loadOrt, type OrtBackend, type OrtBinding, type OrtSession, type OrtTensor } from '@shoal/ort';
+import type { BenchModel } from '../bench-model.ts';
+
+export interface LoopOptions {
+  readonly threads: number;
+  /** Rows of the KV cache. */
+  readonly slots: number;
+  /** Positions allocated per row. */
+  readonly length: number;
+}
+
+/** Tokens that rows hold when a sample begins. */
+export const LOOP_PROMPT = 16;
+
+/**
+ * The least that any engine over the C API must do per step: the same session options and bound tensors as the engine,
+ * a token id and a length written per row, one native call. No scheduling, no sampling, no readers.
+ */
+export class CapiLoop {
+  readonly #session: OrtSession;
+  readonly #options: LoopOptions;
+  readonly #vocab: number;
+  readonly #tensors: OrtTensor[] = [];
+  readonly #ids: OrtTensor<'int64'>;
+  readonly #mask: OrtTensor<'int64'>;
+  readonly #logits: OrtTensor<'float32'>;
+  readonly #cache: readonly (readonly [name: string, slab: OrtTensor])[];
+  readonly #bindings = new Map<number, OrtBinding>();
+  readonly #cacheShape: readonly number[];
+
+  static async load(model: BenchModel, options: LoopOptions): Promise<CapiLoop> {
+    const ort = await loadOrt({ backend: 'capi' });
+    const session = await ort.createSession(model.graph, { intraOpThreads: options.threads });
+    return new CapiLoop(ort, session, model, options);
+  }
+
+  private constructor(ort: OrtBackend, session: OrtSession, model: BenchModel, options: LoopOptions) {
+    const { layers, kvHeads, headDim, vocab } = model.shape;
+    this.#session = session;
+    this.#options = options;
+    this.#vocab = vocab;
+    this.#cacheShape = [kvHeads, options.length, headDim];
+    this.#ids = ort.allocate('int64', [options.slots, 1]);
+    this.#mask = ort.allocate('int64', [options.slots, options.length]);
+    this.#logits = ort.allocate('float32', [options.slots, 1, vocab]);
+    this.#cache = Array.from({ length: 2 * layers }, (_, i) => [
+      `${i >> 1}.${i % 2 === 0 ? 'key' : 'value'}`,
+      ort.allocate('float32', [options.slots, ...this.#cacheShape]),
+    ]);
+    this.#tensors.push(this.#ids, this.#mask, this.#logits, ...this.#cache.map(([, slab]) => slab));
+  }
+
+  /** Tokens per second over `steps` decode steps of `batch` rows. */
+  async decodeRate(batch: number, steps: number): Promise<number> {
+    const binding = this.#binding(batch);
+    const start = performance.now();
+    for (let step = 0; step < steps; step++) {
+      for (let row = 0; row < batch; row++) {
+        this.#ids.data[row] = BigInt(row + step);
+        this.#mask.data[row * this.#options.length] = BigInt(LOOP_PROMPT + step + 1);
+      }
+      await binding.run();
+    }
+    return (1000 * batch * steps) / (performance.now() - start);
+  }
+
+  async close(): Promise<void> {
+    this.#session.dispose();
+    for (const tensor of this.#tensors) tensor.dispose();
+  }
+
+  #binding(batch: number): OrtBinding {
+    const known = this.#bindings.get(batch);
+    if (known !== undefined) return known;
+    const binding = this.#session.createBinding();
+    binding.bindInput('input_ids', this.#ids.view(0, [batch, 1]));
+    binding.bindInput('attention_mask', this.#mask.view(0, [batch, this.#options.length]));
+    binding.bindOutput('logits', this.#logits.view(0, [batch, 1, this.#vocab]));
+    for (const [name, slab] of this.#cache) {
+      const view = slab.view(0, [batch, ...this.#cacheShape]);
+      binding.bindInput(`past_key_values.${name}`, view);
+      binding.bindOutput(`present.${name}`, view);
+    }
+    this.#bindings.set(batch, binding);
+    return binding;
+  }
+}

@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, expect, test } from 'vitest';
+import type { Report } from './report.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The built command: build before. */
+const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js');
+
+function bench(...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  const env = { ...process.env, SHOAL_BENCH_CACHE: folder };
+  return promisify(execFile)(process.execPath, [MAIN, ...args], { env, timeout: 60_000 });
+}
+
+test('a quick run writes what it printed, with machine and versions', async () => {
+  const json = join(folder, 'results', 'report.json');
+  const only = 'decode-fp32,simulated-device';
+  const { stdout } = await bench('engine', '--quick', '--threads', '1', '--only', only, '--json', json);
+  const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
+
+  expect(report.scenarios.map(({ name }) => name).join()).toBe(only);
+  expect(report.machine.versions['onnxruntime-node']).toMatch(/^1\./);
+  expect(Date.parse(report.date)).toBeGreaterThan(0);
+  const findings = report.scenarios.flatMap((scenario) => scenario.findings);
+  for (const { name, value } of findings) {
+    expect(stdout).toContain(name);
+    expect(value).not.toBeNull();
+  }
+  const ratio = findings.find(({ name }) => name.startsWith('A/A'));
+  expect(ratio?.pairs?.pairs).toBe(2);
+});
+
+test('it explains itself, and refuses what it does not know', async () => {
+  expect((await bench('--help')).stdout).toContain('Usage: npm run bench');
+  await expect(bench('engine', '--only', 'nothing')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/no scenario "nothing"/),
+  });
+  await expect(bench('engine', '--rounds', '0')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/--rounds takes a whole/),
+  });
+  await expect(bench('cooking')).rejects.toMatchObject({ code: 2 });
+});

@@ -1,0 +1,85 @@
+import { Engine } from '@shoal/engine';
+import { type BenchDtype, benchModel } from '../bench-model.ts';
+import { CapiLoop, LOOP_PROMPT } from '../contestants/capi-loop.ts';
+import { decodeRate, SAMPLED } from '../contestants/engine-load.ts';
+import { NodeLoop } from '../contestants/node-loop.ts';
+import { type Finding, ratioFinding } from '../finding.ts';
+import { type Contestant, interleave, type Samples } from '../interleave.ts';
+import type { BenchOptions, Scenario } from '../scenario.ts';
+import { median, pairedRatio } from '../statistics.ts';
+
+const LENGTH = 256;
+const BATCHES = [1, 8, 32, 64];
+/** Steps of one sample, by batch size: half a second or so each on two cores. */
+const STEPS: Readonly<Record<number, number>> = { 1: 24, 8: 16, 32: 8, 64: 6 };
+
+const CAPI = 'bare C-API loop';
+const AGAIN = 'bare C-API loop again';
+const NODE = 'bare onnxruntime-node loop';
+const ENGINE = 'engine, greedy';
+const ENGINE_SAMPLED = 'engine, sampled';
+
+/** Decode tokens per second against the bare runtime. */
+export function decodeScenario(dtype: BenchDtype): Scenario {
+  return {
+    name: `decode-${dtype}`,
+    title: `decode against the bare runtime, ${dtype}`,
+    run: (options) => decode(dtype, options),
+  };
+}
+
+async function* decode(dtype: BenchDtype, { quick, rounds, threads }: BenchOptions): AsyncGenerator<Finding> {
+  const model = benchModel(quick ? 'tiny' : '135m', dtype);
+  const batches = quick ? [1, 8] : BATCHES;
+  const slots = Math.max(...batches);
+  const loop = { threads, slots, length: LENGTH };
+  const capi = await CapiLoop.load(model, loop);
+  const node = await NodeLoop.load(model, loop);
+  const engine = await Engine.load({
+    modelDirectory: model.directory,
+    dtype,
+    intraOpThreads: threads,
+    maxBatchSize: slots,
+    maxModelLen: LENGTH,
+  });
+  const speeds = new Map<number, Samples>();
+  try {
+    for (const batch of batches) {
+      const steps = quick ? 4 : (STEPS[batch] ?? 8);
+      const contestants: Contestant[] = [
+        { name: CAPI, measure: () => capi.decodeRate(batch, steps) },
+        { name: AGAIN, measure: () => capi.decodeRate(batch, steps) },
+        { name: NODE, measure: () => node.decodeRate(batch, steps) },
+        { name: ENGINE, measure: () => decodeRate(engine, batch, steps, LOOP_PROMPT) },
+        { name: ENGINE_SAMPLED, measure: () => decodeRate(engine, batch, steps, LOOP_PROMPT, SAMPLED) },
+      ];
+      const samples = await interleave(contestants, rounds);
+      speeds.set(batch, samples);
+      yield* compare(dtype, batch, samples);
+    }
+  } finally {
+    await Promise.all([capi.close(), node.close(), engine.close()]);
+  }
+  const [one, many] = [batches[0] ?? 1, slots];
+  const gain = pairedRatio(speeds.get(many)?.get(ENGINE) ?? [], speeds.get(one)?.get(ENGINE) ?? []);
+  const target = dtype === 'fp32' ? { atLeast: 9 } : undefined;
+  yield ratioFinding(`engine, ${dtype}: batch ${many} ÷ batch ${one}`, gain, target);
+}
+
+function compare(dtype: BenchDtype, batch: number, samples: Samples): Finding[] {
+  const of = (name: string): readonly number[] => samples.get(name) ?? [];
+  const place = `${dtype}, batch ${batch}`;
+  const speeds = [...samples].map(([name, values]) => ({
+    name: `${name}: ${place}`,
+    unit: 'tokens/s',
+    value: median(values),
+  }));
+  const nodeTarget = dtype === 'fp32' && batch === 32 ? { atLeast: 1.6 } : undefined;
+  return [
+    ...speeds,
+    ratioFinding(`A/A, ${CAPI}: ${place}`, pairedRatio(of(AGAIN), of(CAPI))),
+    ratioFinding(`engine ÷ ${CAPI}: ${place}`, pairedRatio(of(ENGINE), of(CAPI)), { atLeast: 0.97 }),
+    ratioFinding(`engine, sampled ÷ ${CAPI}: ${place}`, pairedRatio(of(ENGINE_SAMPLED), of(CAPI))),
+    ratioFinding(`engine ÷ ${NODE}: ${place}`, pairedRatio(of(ENGINE), of(NODE)), nodeTarget),
+  ];
+}

@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { median, pairedRatio, quantile } from './statistics.ts';
+
+test('medians and quantiles interpolate', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 2, 3])).toBe(2.5);
+  expect(quantile([10, 20, 30, 40, 50], 0.25)).toBe(20);
+  expect(quantile([1, 2], 0.99)).toBeCloseTo(1.99);
+  expect(median([])).toBeNaN();
+});
+
+test('ratios are taken pair by pair, so that a drift of both cancels', () => {
+  const drift = [1, 2, 4, 8];
+  const ratio = pairedRatio(
+    drift.map((x) => 3 * x),
+    drift.map((x) => 2 * x),
+  );
+  expect(ratio).toEqual({ median: 1.5, low: 1.5, high: 1.5, pairs: 4 });
+  expect(() => pairedRatio([1], [])).toThrow(/1 and 0 samples/);
+});

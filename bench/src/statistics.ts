@@ -1,0 +1,37 @@
+/** Median of at least one number. */
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** Quantile by linear interpolation between order statistics; `share` in 0…1. NaN of nothing. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const below = sorted[Math.floor(at)];
+  const above = sorted[Math.ceil(at)];
+  if (below === undefined || above === undefined) return Number.NaN;
+  return below + (above - below) * (at - Math.floor(at));
+}
+
+/** How often one contestant is of another, pair by pair. */
+export interface PairedRatio {
+  readonly median: number;
+  /** Quartiles of the pairs' ratios. */
+  readonly low: number;
+  readonly high: number;
+  readonly pairs: number;
+}
+
+/** Ratios of samples that were taken beside one another: what slowed the machine down slowed both. */
+export function pairedRatio(above: readonly number[], below: readonly number[]): PairedRatio {
+  if (above.length !== below.length || above.length === 0) {
+    throw new Error(`${above.length} and ${below.length} samples do not make pairs`);
+  }
+  const ratios = above.map((value, i) => value / (below[i] ?? Number.NaN));
+  return {
+    median: median(ratios),
+    low: quantile(ratios, 0.25),
+    high: quantile(ratios, 0.75),
+    pairs: ratios.length,
+  };
+}
