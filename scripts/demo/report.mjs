@@ -83,7 +83,7 @@ export function sayBatches(answers) {
     String(id),
     worker,
     bold(String(size)),
-    companions(members),
+    companions(members, size),
     `${Math.round(Math.max(...members.map((member) => member.elapsedMs)))} ms`,
   ]);
   say();
@@ -96,7 +96,7 @@ export function sayBatches(answers) {
         { title: 'batch', side: 'right' },
         { title: 'worker' },
         { title: 'size', side: 'right' },
-        { title: 'prompts that rode together' },
+        { title: 'prompts that entered together' },
         { title: 'all answered after', side: 'right' },
       ],
       rows,
@@ -119,12 +119,18 @@ function batchesOf(answers) {
   return [...batches.values()].sort((a, b) => a.worker.localeCompare(b.worker) || a.id - b.id);
 }
 
-/** "3 add, 2 reverse, 1 story". @param {Answer[]} members */
-function companions(members) {
+/**
+ * "3 add, 1 story beside 12 running": with continuous batching a batch is joined while others are in it.
+ * @param {Answer[]} members
+ * @param {number} size
+ */
+function companions(members, size) {
   /** @type {Map<string, number>} */
   const counts = new Map();
   for (const { sample } of members) counts.set(sample.family, (counts.get(sample.family) ?? 0) + 1);
-  return shorten([...counts].map(([family, count]) => `${count} ${family}`).join(', '), columns() - 48);
+  const entered = [...counts].map(([family, count]) => `${count} ${family}`).join(', ');
+  const beside = size > members.length ? ` beside ${size - members.length} running` : '';
+  return `${shorten(entered, columns() - 48 - beside.length)}${dim(beside)}`;
 }
 
 /** The longest right answer, in full: what a caller reads. @param {Answer[]} answers */
@@ -154,8 +160,8 @@ export function sayTotals(answers, elapsedMs) {
   const seconds = elapsedMs / 1000;
   const right = answers.filter((answer) => answer.right).length;
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0);
-  const batches = batchesOf(answers);
-  const meanBatch = batches.reduce((sum, batch) => sum + batch.size, 0) / Math.max(1, batches.length);
+  const rides = answers.flatMap(({ ride }) => (ride ? [ride.batchSize] : []));
+  const meanBatch = rides.reduce((sum, size) => sum + size, 0) / Math.max(1, rides.length);
   say();
   say(
     `  ${right === answers.length ? TICK : CROSS} ${bold(`${right} of ${answers.length} right`)} in ${seconds.toFixed(2)} s: ${bold(

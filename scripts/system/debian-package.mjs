@@ -65,11 +65,10 @@ export async function extractDebianPackages(wanted) {
     work = mkdtempSync(`${folder}-`);
     const problem = await downloadAndUnpack(wanted, work);
     if (problem !== undefined) return problem;
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(join(work, 'root'), folder);
+    // Where another process was quicker, its copy is as good, and may be in use.
+    if (!extracted(wanted)) renameSync(join(work, 'root'), folder);
     return undefined;
   } catch (error) {
-    // Where another process was quicker, its copy is as good.
     return extracted(wanted) ? undefined : String(error instanceof Error ? error.message : error);
   } finally {
     if (work) rmSync(work, { recursive: true, force: true });

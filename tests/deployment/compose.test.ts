@@ -21,6 +21,7 @@ interface Service {
   user?: string;
   read_only?: boolean;
   cap_drop?: string[];
+  mem_limit?: string;
   healthcheck?: { test: string[] };
   volumes?: { source: string; target: string; read_only?: boolean }[];
   networks?: Record<string, unknown>;
@@ -103,6 +104,8 @@ describe('docker-compose.yml', () => {
     for (const [name, service] of Object.entries(resolved.services)) {
       expect(service.read_only, name).toBe(true);
       expect(service.cap_drop, name).toEqual(['ALL']);
+      // How much a worker needs is for its model to say.
+      if (!name.startsWith('worker')) expect(Number(service.mem_limit), name).toBeGreaterThan(0);
     }
     expect(resolved.services.redis?.user).toBe('redis');
   });

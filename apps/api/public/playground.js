@@ -1,5 +1,7 @@
 // The playground: one stream for one prompt, or one stream for fifty, and the batch of every answer as a colour.
 
+import { Picture } from './picture.js';
+
 const $ = (id) => document.getElementById(id);
 const elements = {
   form: $('ask'),
@@ -13,6 +15,7 @@ const elements = {
   fifty: $('fifty'),
   stop: $('stop'),
   status: $('status'),
+  picture: $('picture'),
   batches: $('batches'),
   answers: $('answers'),
 };
@@ -35,6 +38,8 @@ const TEMPLATES = [
   'A short story about a robin and a {w}:',
 ];
 const WORDS = ['lantern', 'river', 'goat', 'summer', 'planet', 'ink', 'castle', 'whale', 'button', 'storm'];
+
+const MOST_BADGES = 12;
 
 let running;
 
@@ -107,6 +112,7 @@ async function start(prompts) {
     say(error.name === 'AbortError' ? 'Stopped.' : error.message);
     for (const card of run.cards) if (!card.done) card.root.classList.add('failed');
   } finally {
+    run.picture.stop();
     running = undefined;
     setBusy(false);
   }
@@ -132,14 +138,15 @@ function newRun(prompts) {
     });
     question.textContent = prompt;
     ride.textContent = 'waiting';
-    return { root, text, ride, done: false };
+    return { prompt, root, text, ride, bar: undefined, done: false };
   });
   elements.answers.replaceChildren(...cards.map((card) => card.root));
   elements.answers.classList.toggle('alone', cards.length === 1);
   elements.batches.replaceChildren();
   elements.batches.hidden = true;
   say(prompts.length === 1 ? 'Sent …' : `Sent ${prompts.length} prompts …`);
-  return { cards, batches: new Map(), sentAt: performance.now(), firstAt: undefined, usage: undefined };
+  const picture = new Picture(elements.picture);
+  return { cards, picture, batches: new Map(), sentAt: performance.now(), firstAt: undefined, usage: undefined };
 }
 
 /** One choice of one chunk: more text, or the end with the ride. */
@@ -152,6 +159,7 @@ function take(run, chunk) {
   const text = choice.delta?.content ?? choice.text ?? '';
   if (text !== '') {
     run.firstAt ??= performance.now();
+    card.bar ??= run.picture.begin(card.prompt);
     card.text.append(card.text.textContent === '' ? text.trimStart() : text);
     card.ride.textContent = 'running';
   }
@@ -165,6 +173,7 @@ function finish(run, card, { batch, worker, timings }) {
   const colour = colourOf(key);
   run.batches.set(key, { id: batch.id, size: batch.size, riders, colour });
   card.root.style.setProperty('--batch', colour);
+  if (card.bar !== undefined) run.picture.end(card.bar, colour);
   const waited = Math.round(timings.started_at - timings.queued_at);
   const took = Math.round(timings.finished_at - timings.started_at);
   card.ride.textContent = `batch ${batch.id} of ${batch.size} · waited ${waited} ms, ran ${took} ms`;
@@ -180,7 +189,8 @@ function showBatches(run) {
     return badge;
   });
   elements.batches.replaceChildren(...badges);
-  elements.batches.hidden = false;
+  // With continuous batching there are as many as there are moments at which somebody joined: the colours say enough.
+  elements.batches.hidden = badges.length > MOST_BADGES;
 }
 
 /** The same batch always gets the same colour; neighbours get colours far apart. */

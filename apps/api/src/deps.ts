@@ -1,6 +1,7 @@
 import type { ApiConfig } from '@shoal/config';
 import type { ApiMetrics, Logger } from '@shoal/telemetry';
 import type { Models } from './models.ts';
+import type { TenantLimits } from './plugins/tenant-limits.ts';
 
 /** Everything that the server needs from outside, so that tests can hand in their own. */
 export interface ServerDeps {
@@ -20,4 +21,11 @@ export interface ServerDeps {
   readonly slowReaderMs?: number;
   /** Milliseconds that a request may take to arrive, and its headers half of that. Default 30,000. */
   readonly arrivalMs?: number;
+}
+
+/** What the routes work with: the parts, and what the server itself keeps. */
+export interface ServerContext extends ServerDeps {
+  readonly limits: TenantLimits;
+  /** Aborted when what is still in flight must end. */
+  readonly shutdown: AbortSignal;
 }

@@ -22,7 +22,7 @@ const closers: (() => unknown)[] = [];
 
 beforeEach(() => {
   prefix = `test-${randomUUID().slice(0, 8)}`;
-  models = new RedisModels({ redisUrl, prefix, maxQueueSize: 3, resultTtlS: 60 });
+  models = new RedisModels({ redisUrl, prefix, maxQueueSize: 3, maxQueueWaitMs: 60_000, resultTtlS: 60 });
   const config = apiConfig({ env: {}, cwd: mkdtempSync(join(tmpdir(), 'shoal-api-')) });
   const metrics = createApiMetrics(() => queueDepths(models));
   const logger = createLogger({ name: 'api', level: 'silent' });
@@ -117,7 +117,7 @@ test('a job waits for a worker; its events can be read again from any position',
   expect([accepted.statusCode, accepted.json().status, accepted.json().queue]).toEqual([
     202,
     'queued',
-    { position: 0 },
+    { position: 0, estimated_wait_ms: 0 },
   ]);
   const url = `/v1/jobs/${accepted.json().id}`;
   work((job) => void shout(job));
@@ -155,7 +155,13 @@ test('the queue is bounded: beyond it 429, and nothing of the refused request st
 });
 
 test('without Redis: 503 within a bounded time', async () => {
-  const lonely = new RedisModels({ redisUrl: 'redis://127.0.0.1:1', prefix, maxQueueSize: 3, resultTtlS: 60 });
+  const lonely = new RedisModels({
+    redisUrl: 'redis://127.0.0.1:1',
+    prefix,
+    maxQueueSize: 3,
+    maxQueueWaitMs: 60_000,
+    resultTtlS: 60,
+  });
   closers.push(() => lonely.close());
   await expect(lonely.find('minnow')).rejects.toMatchObject({ code: 'unavailable' });
   await expect(lonely.ping()).rejects.toMatchObject({ code: 'unavailable' });

@@ -14,6 +14,7 @@ export interface RedisModelsOptions {
   /** `QUEUE_PREFIX`. */
   prefix: string;
   maxQueueSize: number;
+  maxQueueWaitMs: number;
   resultTtlS: number;
 }
 
@@ -69,8 +70,7 @@ export class RedisModels implements Models {
   }
 
   #queue(model: string): ModelQueue {
-    const { redisUrl, prefix, maxQueueSize, resultTtlS } = this.#options;
-    const queue = this.#queues.get(model) ?? openQueue({ redisUrl, prefix, model, maxQueueSize, resultTtlS });
+    const queue = this.#queues.get(model) ?? openQueue({ ...this.#options, model });
     this.#queues.set(model, queue);
     return queue;
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { App } from './app.ts';
@@ -6,8 +7,9 @@ import { type Admission, installAdmission } from './plugins/admission.ts';
 import { installAuth } from './plugins/auth.ts';
 import { installBody } from './plugins/body.ts';
 import { installDocs } from './plugins/docs.ts';
-import { answerClientError, installErrors } from './plugins/errors.ts';
+import { answerClientError, asShoalError, installErrors, sendError } from './plugins/errors.ts';
 import { installHeaders, requestId } from './plugins/headers.ts';
+import { TenantLimits } from './plugins/tenant-limits.ts';
 import { chatCompletionRoutes } from './routes/chat-completions.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -34,17 +36,22 @@ const LAST_BYTES_MS = 1_000;
 /** Builds the server from its parts; it listens nowhere yet. */
 export function buildServer(deps: ServerDeps): ApiServer {
   const shutdown = new AbortController();
+  // Every request in flight listens to it.
+  setMaxListeners(0, shutdown.signal);
   const arrivalMs = deps.arrivalMs ?? ARRIVAL_MS;
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const app: App = fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
+    // A child logger per request costs more than the rest of the logging; lines name the request themselves.
+    childLoggerFactory: (logger) => logger,
     genReqId: requestId,
     bodyLimit: JSON_FACTOR * deps.config.maxPromptBytes + OTHER_FIELDS_BYTES,
     requestTimeout: arrivalMs,
     http: { headersTimeout: arrivalMs / 2, connectionsCheckingInterval: arrivalMs / 6 },
     return503OnClosing: false,
     clientErrorHandler: answerClientError,
+    frameworkErrors: (error, _request, reply) => sendError(reply, asShoalError(error)),
   }).withTypeProvider<ZodTypeProvider>();
 
   installErrors(app);
@@ -53,14 +60,20 @@ export function buildServer(deps: ServerDeps): ApiServer {
   const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
   installAuth(app, deps.config.apiKeys);
 
+  const limits = new TenantLimits({
+    maxInFlight: deps.config.tenantMaxInFlight,
+    tokensPerMinute: deps.config.tenantTokensPerMinute,
+    clock: deps.clock,
+  });
+  const context = { ...deps, limits, shutdown: shutdown.signal };
   installDocs(app);
   // In a plugin of their own, so that the routes come after the hooks that document them.
   app.register(async (plugin) => {
     const routes: App = plugin.withTypeProvider<ZodTypeProvider>();
-    completionRoutes(routes, deps, shutdown.signal);
-    chatCompletionRoutes(routes, deps, shutdown.signal);
-    jobRoutes(routes, deps);
-    jobEventRoutes(routes, deps, shutdown.signal);
+    completionRoutes(routes, context);
+    chatCompletionRoutes(routes, context);
+    jobRoutes(routes, context);
+    jobEventRoutes(routes, context);
     modelRoutes(routes, deps);
     healthRoutes(routes, deps);
     metricsRoutes(routes, deps);

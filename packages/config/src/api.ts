@@ -9,6 +9,8 @@ export interface ApiOnlyConfig {
   host: string;
   port: number;
   apiKeys: readonly ApiKey[];
+  tenantMaxInFlight: number;
+  tenantTokensPerMinute: number;
   maxPromptBytes: number;
   requestTimeoutMs: number;
   shutdownTimeoutMs: number;
@@ -34,6 +36,20 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     defaultText: 'none: no key is asked for, and only this machine can connect',
     secret: true,
     doc: 'Keys that may call the API: `key`, `tenant:key`, `tenant*weight:key`, or with `sha256:` and the hash in place of the key. Separated by commas.',
+  },
+  tenantMaxInFlight: {
+    ...integer(0, 1_000_000),
+    env: 'TENANT_MAX_IN_FLIGHT',
+    default: 0,
+    unit: 'requests',
+    doc: 'Requests of one tenant whose callers wait at the same time, in each API process; beyond it 429 `rate_limit_exceeded`. 0: any number.',
+  },
+  tenantTokensPerMinute: {
+    ...integer(0, 1_000_000_000),
+    env: 'TENANT_TOKENS_PER_MINUTE',
+    default: 0,
+    unit: 'tokens',
+    doc: 'Tokens of prompts and answers that callers of one tenant may use in a minute, in each API process; beyond it 429 `rate_limit_exceeded`. 0: any number.',
   },
   maxPromptBytes: {
     ...integer(1024, 16_777_216),

@@ -37,7 +37,7 @@ export const queueSettings: SettingsTable<QueueConfig> = {
     env: 'MAX_QUEUE_WAIT_MS',
     default: 600_000,
     unit: 'ms',
-    doc: 'Longest time that a request without a deadline of its own may wait and run, counted from its acceptance.',
+    doc: 'Longest wait: a request that is predicted to wait longer is refused with 429 `queue_wait_too_long`, and a job without a deadline of its own ends this long after its acceptance.',
   },
   resultTtlS: {
     ...integer(10, 2_592_000),

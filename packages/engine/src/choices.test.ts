@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ContinuousScheduler } from './continuous-scheduler.ts';
-import type { EngineEvent, EngineRequest, FinishedEvent, ResumeFrom } from './generation-engine.ts';
+import type { EngineEvent, EngineRequest, FinishedEvent } from './generation-engine.ts';
 import { checkInvariants } from './invariants.ts';
 import { BYTE_EOS } from './testing/byte-tokenizer.ts';
 import { echoRequest, GREEDY, readAnswer, scriptedEngine } from './testing/scripted-engine.ts';
@@ -28,10 +28,13 @@ const REQUEST: EngineRequest = {
 };
 const several = (n: number): EngineRequest => ({ ...REQUEST, params: { ...REQUEST.params, n } });
 
-async function readAll(
-  events: AsyncIterable<EngineEvent>,
-): Promise<{ log: Required<ResumeFrom>; finished: FinishedEvent }> {
-  const log: Required<ResumeFrom> = { tokenIds: [], choices: [] };
+interface Log {
+  tokenIds: number[];
+  choices: number[];
+}
+
+async function readAll(events: AsyncIterable<EngineEvent>): Promise<{ log: Log; finished: FinishedEvent }> {
+  const log: Log = { tokenIds: [], choices: [] };
   for await (const event of events) {
     if (event.type === 'finished') return { log, finished: event };
     expect(event.position).toBe(log.tokenIds.length);

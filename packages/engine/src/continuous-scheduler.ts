@@ -1,14 +1,27 @@
 import type { BatchTrigger } from '@shoal/protocol';
-import { type AdmissionSnapshot, admits } from './admission.ts';
+import { Ceiling } from './ceiling.ts';
 import { ChunkSizer } from './chunk-sizer.ts';
-import { type SlotMove, SlotTable } from './kv-cache/slot-table.ts';
+import { CacheLedger } from './kv-cache/cache-ledger.ts';
+import { type PrefixSource, sharesPrefix } from './kv-cache/prefix-store.ts';
+import type { SlotMove } from './kv-cache/slot-table.ts';
 import { chooseBatch, chunkLength } from './prefill-batch.ts';
-import { type Decision, planTokens, type Scheduler, type SchedulerLimits, type StepPlan } from './scheduler.ts';
+import {
+  type Decision,
+  type PrefillRow,
+  planSequences,
+  planTokens,
+  type Scheduler,
+  type SchedulerLimits,
+  type StepPlan,
+} from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface ContinuousLimits extends SchedulerLimits {
   /** Tokens that the cache may hold at once; at least the length of the longest sequence there can be. */
   budgetTokens: number;
+  /** Rows of the cache beyond maxBatchSize (beyond two, if that is one) for prompts kept to be reused. Default 0. */
+  prefixSlots?: number | undefined;
 }
 
 /** What {@link ContinuousScheduler.inspect} shows. */
@@ -31,76 +44,92 @@ const LOOK_AHEAD = 4;
  */
 export class ContinuousScheduler implements Scheduler {
   readonly #limits: ContinuousLimits;
-  readonly #slots: SlotTable;
+  readonly #cache: CacheLedger;
+  readonly #line = new WaitingLine();
   readonly #chunkSizer: ChunkSizer;
-  /** In order of arrival. */
-  #queue: Sequence[] = [];
+  readonly #ceiling: Ceiling;
   #batches = 0;
   #closing = false;
   /** The last pass was a decode step, so that a prefill is due if there is one. */
   #prefillDue = true;
 
   constructor(limits: ContinuousLimits) {
+    const { maxBatchSize: slots, prefixSlots = 0, budgetTokens } = limits;
     this.#limits = limits;
-    this.#slots = new SlotTable(limits.maxBatchSize);
+    this.#cache = new CacheLedger({ slots, prefixSlots, budgetTokens });
     this.#chunkSizer = new ChunkSizer(limits.maxBatchTokens);
+    this.#ceiling = new Ceiling(slots);
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#line.size;
   }
 
   get running(): number {
-    return this.#slots.size;
+    return this.#cache.rows.length;
   }
 
   add(sequence: Sequence): void {
-    const behind = this.#queue.findIndex((waiting) => waiting.ordinal > sequence.ordinal);
-    this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, sequence);
+    this.#line.add(sequence);
   }
 
   fork(from: Sequence, sequence: Sequence): void {
-    if (!admits(this.#snapshot(), promised(sequence))) {
-      this.add(sequence);
-      return;
-    }
-    sequence.state = 'running';
-    this.#slots.fork(from, sequence);
+    if (!this.#cache.fork(from, sequence, this.#freeRows())) this.#line.add(sequence);
   }
 
   remove(sequence: Sequence): void {
-    if (sequence.slot === undefined) this.#queue = this.#queue.filter((waiting) => waiting !== sequence);
-    else this.#slots.release(sequence);
+    if (sequence.slot === undefined) this.#line.remove([sequence]);
+    else this.#cache.release(sequence);
   }
 
   schedule(now: number): Decision {
-    const prefill = this.#prefillDue || this.#slots.decoding === 0 ? this.#prefill(now) : undefined;
-    if (prefill?.type === 'run') {
-      this.#prefillDue = false;
-      return prefill;
-    }
-    if (this.#slots.decoding === 0) return prefill ?? { type: 'idle' };
-    this.#prefillDue = true;
+    const idle = this.#cache.decoding.length === 0;
+    const prefill = this.#prefillDue || idle ? this.#prefill(now) : undefined;
+    this.#prefillDue = prefill?.type !== 'run';
+    if (prefill?.type === 'run') return prefill;
+    if (idle) return prefill ?? { type: 'idle' };
     const preempted = this.#makeRoom();
-    return { type: 'run', plan: { phase: 'decode', rows: this.#slots.rows.slice(0, this.#slots.decoding) }, preempted };
+    const rows = this.#cache.decoding;
+    const behind = this.#cache.begun?.computed ?? 0;
+    if (rows.length > 0) return { type: 'run', plan: { phase: 'decode', rows, behind }, preempted };
+    // The only one left is in its prefill.
+    const decision = this.#prefill(now) ?? { type: 'idle' };
+    return decision.type === 'run' ? { ...decision, preempted } : decision;
   }
 
   ran(plan: StepPlan, durationMs: number): void {
+    this.#ceiling.succeeded();
     if (plan.phase === 'decode') {
       this.#chunkSizer.decoded(durationMs);
       return;
     }
-    const { padded } = planTokens(plan);
-    this.#chunkSizer.prefilled(padded, durationMs);
-    for (const { sequence } of plan.rows) if (sequence.prefilled) this.#slots.promote(sequence);
+    this.#chunkSizer.prefilled(planTokens(plan).padded, durationMs);
+    for (const { sequence } of plan.rows) if (sequence.prefilled) this.#cache.promote(sequence);
+  }
+
+  /**
+   * A prefill of several is tried again one by one, since each of them is begun already; of several that decode half
+   * go back to waiting, and fewer are run from now on.
+   */
+  failed(plan: StepPlan): readonly Sequence[] {
+    const sequences = planSequences(plan);
+    if (sequences.length === 1) {
+      this.#ceiling.clear();
+      return sequences;
+    }
+    this.#prefillDue = true;
+    if (plan.phase === 'prefill') return [];
+    this.#ceiling.failed(sequences.length);
+    for (const sequence of sequences.slice(this.#ceiling.rows)) this.#preempt(sequence);
+    return [];
   }
 
   takeMoves(): SlotMove[] {
-    return this.#slots.takeMoves();
+    return this.#cache.takeMoves();
   }
 
   takeFreed(): number[] {
-    return this.#slots.takeFreed();
+    return this.#cache.takeFreed();
   }
 
   close(): void {
@@ -108,120 +137,93 @@ export class ContinuousScheduler implements Scheduler {
   }
 
   inspect(): SchedulerSnapshot {
-    return {
-      waiting: this.#queue,
-      rows: this.#slots.rows,
-      decoding: this.#slots.decoding,
-      usedTokens: this.#usedTokens(),
-      budgetTokens: this.#limits.budgetTokens,
-    };
+    const { rows, decoding, usedTokens, budgetTokens } = this.#cache;
+    return { waiting: this.#line.sequences, rows, decoding: decoding.length, usedTokens, budgetTokens };
   }
 
   /** The next pass over prompt tokens: the one begun is finished before others start. */
   #prefill(now: number): Decision | undefined {
-    const begun = this.#slots.rows[this.#slots.decoding];
-    if (begun !== undefined) return this.#continue(begun);
-    const [oldest] = this.#queue;
-    if (oldest === undefined) return undefined;
-    if (this.#slots.size === 0) {
-      const until = oldest.arrivedAt + this.#limits.maxQueueDelayMs;
-      const full = this.#queue.length >= this.#limits.maxBatchSize;
-      if (!full && !this.#closing && now < until) return { type: 'wait', until };
-    }
-    return this.#admit(this.#trigger());
-  }
-
-  #continue(sequence: Sequence): Decision {
-    const from = sequence.computed;
-    const to = from + chunkLength(sequence.promptTokenIds.length - from, this.#chunkTokens());
-    return this.#run([{ sequence, from, to }], 'continuous');
+    const { begun, rows } = this.#cache;
+    if (begun !== undefined) return this.#run([this.#nextChunk(begun)], 'continuous');
+    const { head } = this.#line;
+    if (head === undefined) return undefined;
+    const until = head.arrivedAt + this.#limits.maxQueueDelayMs;
+    const full = this.#line.size >= this.#limits.maxBatchSize;
+    const waits = rows.length === 0 && !full && !this.#closing && now < until;
+    return waits ? { type: 'wait', until } : this.#admit(this.#trigger());
   }
 
   /** Starts the longest-waiting sequence, and with it others of similar length, as far as rows and budget reach. */
   #admit(trigger: BatchTrigger): Decision | undefined {
-    const candidates = this.#affordable();
+    const free = this.#freeRows();
+    const candidates = this.#cache.affordable(this.#line.sequences.slice(0, LOOK_AHEAD * free), free);
     const [first] = candidates;
     if (first === undefined) return undefined;
-    const limit = this.#chunkTokens();
-    const length = first.promptTokenIds.length;
-    if (length > limit) return this.#start([first], trigger, chunkLength(length, limit));
-    const lengths = candidates.map((sequence) => sequence.promptTokenIds.length);
-    const chosen = chooseBatch(lengths, { rows: this.#slots.free, tokens: limit });
+    const prefix = this.#cache.findPrefix(first);
+    if (prefix !== undefined) return this.#start([first], trigger, prefix);
+    if (first.promptTokenIds.length > this.#chunkTokens()) return this.#start([first], trigger);
+    const fresh = this.#withoutPrefix(candidates);
+    const lengths = fresh.map((sequence) => sequence.promptTokenIds.length);
+    const chosen = chooseBatch(lengths, { rows: free, tokens: this.#chunkTokens() });
     return this.#start(
-      chosen.flatMap((index) => candidates[index] ?? []),
+      chosen.flatMap((index) => fresh[index] ?? []),
       trigger,
-      Number.POSITIVE_INFINITY,
     );
   }
 
-  #start(batch: Sequence[], trigger: BatchTrigger, chunk: number): Decision {
-    const starting = new Set(batch);
-    this.#queue = this.#queue.filter((sequence) => !starting.has(sequence));
-    this.#batches += 1;
-    for (const sequence of batch) {
-      sequence.state = 'running';
-      this.#slots.take(sequence);
+  /** Those that are computed from their first token: others are cheaper once what they begin with is in the cache. */
+  #withoutPrefix(candidates: readonly Sequence[]): Sequence[] {
+    const fresh: Sequence[] = [];
+    for (const candidate of candidates) {
+      const shared = fresh.some((sequence) => sharesPrefix(sequence, candidate));
+      if (!shared && (fresh.length === 0 || this.#cache.findPrefix(candidate) === undefined)) fresh.push(candidate);
     }
-    const rows = batch.map((sequence) => ({ sequence, from: 0, to: Math.min(sequence.promptTokenIds.length, chunk) }));
-    return this.#run(rows, trigger);
+    return fresh;
   }
 
-  #run(rows: { sequence: Sequence; from: number; to: number }[], trigger: BatchTrigger): Decision {
+  #start(batch: readonly Sequence[], trigger: BatchTrigger, prefix?: PrefixSource): Decision {
+    this.#line.remove(batch);
+    this.#batches += 1;
+    for (const sequence of batch) this.#cache.take(sequence, prefix);
+    const rows = batch.map((sequence) => this.#nextChunk(sequence));
+    return { ...this.#run(rows, trigger), reused: prefix?.length };
+  }
+
+  #nextChunk(sequence: Sequence): PrefillRow {
+    const from = sequence.computed;
+    return { sequence, from, to: from + chunkLength(sequence.promptTokenIds.length - from, this.#chunkTokens()) };
+  }
+
+  #run(rows: readonly PrefillRow[], trigger: BatchTrigger): Extract<Decision, { type: 'run' }> {
     return { type: 'run', plan: { phase: 'prefill', rows, batchId: this.#batches, trigger }, preempted: [] };
   }
 
-  /** Those that wait, in order, as far as slots and budget reach; nobody overtakes one that does not fit yet. */
-  #affordable(): Sequence[] {
-    const snapshot = this.#snapshot();
-    const affordable: Sequence[] = [];
-    for (const sequence of this.#queue.slice(0, LOOK_AHEAD * this.#slots.free)) {
-      const needed = promised(sequence);
-      if (!admits({ ...snapshot, freeSlots: 1 }, needed) || this.#slots.free === 0) break;
-      affordable.push(sequence);
-      snapshot.usedTokens += needed;
-      snapshot.running += 1;
-    }
-    return affordable;
-  }
-
-  /** Sends the youngest back to waiting until every decoding row has room for one more token. */
   #makeRoom(): Sequence[] {
     const preempted: Sequence[] = [];
-    while (this.#usedTokens() > this.#limits.budgetTokens && this.#slots.size > 1) {
-      const youngest = this.#slots.rows.reduce((young, row) => (row.ordinal > young.ordinal ? row : young));
-      this.#slots.release(youngest);
-      youngest.preempt();
-      this.add(youngest);
-      preempted.push(youngest);
+    for (let surplus = this.#cache.surplus(); surplus !== undefined; surplus = this.#cache.surplus()) {
+      this.#preempt(surplus);
+      preempted.push(surplus);
     }
     return preempted;
   }
 
-  #snapshot(): AdmissionSnapshot {
-    return {
-      budgetTokens: this.#limits.budgetTokens,
-      usedTokens: this.#usedTokens(),
-      running: this.#slots.size,
-      freeSlots: this.#slots.free,
-    };
+  #preempt(sequence: Sequence): void {
+    this.#cache.release(sequence);
+    sequence.preempt();
+    this.#line.add(sequence);
   }
 
-  #usedTokens(): number {
-    return this.#slots.rows.reduce((sum, sequence) => sum + promised(sequence), 0);
+  #freeRows(): number {
+    return Math.max(0, Math.min(this.#cache.freeSlots, this.#ceiling.rows - this.#cache.rows.length));
   }
 
   #chunkTokens(): number {
-    return this.#slots.decoding === 0 ? this.#limits.maxBatchTokens : this.#chunkSizer.tokens;
+    return this.#cache.decoding.length === 0 ? this.#limits.maxBatchTokens : this.#chunkSizer.tokens;
   }
 
   #trigger(): BatchTrigger {
-    if (this.#slots.size > 0) return 'continuous';
-    if (this.#queue.length >= this.#limits.maxBatchSize) return 'full';
+    if (this.#cache.rows.length > 0) return 'continuous';
+    if (this.#line.size >= this.#limits.maxBatchSize) return 'full';
     return this.#closing ? 'closing' : 'delay';
   }
-}
-
-/** Tokens that a sequence holds in the cache once everything known of it was computed, and one more. */
-function promised(sequence: Sequence): number {
-  return sequence.length + 1;
 }

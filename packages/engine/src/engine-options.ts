@@ -35,8 +35,8 @@ export interface EngineOptions {
   /** Most tokens of prompt and answer together. Default, and at most: the model's context. */
   maxModelLen?: number | undefined;
   /**
-   * Megabytes (2^20) for keys and values. Default: a quarter of the memory that this process may still take, or as
-   * much as maxBatchSize × maxModelLen tokens need if that is less.
+   * Megabytes (2^20) for keys and values of the sequences that run and of kept prefixes. Default: a quarter of the
+   * memory that this process may still take, or twice what maxBatchSize × maxModelLen tokens need if that is less.
    */
   kvCacheMb?: number | undefined;
 }

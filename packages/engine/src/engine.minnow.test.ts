@@ -67,10 +67,12 @@ describe.each(['continuous', 'static'] as const)('the engine on a real model, %s
 describe('the same answer, however often it is interrupted', () => {
   const params = { temperature: 1.5, topP: 1, topK: 0, stop: [], seed: 4 };
 
-  it('by preemption and chunked prefill: 64 requests in a cache too small for them', async () => {
+  it('by preemption and chunked prefill: 32 requests in a cache too small for them', async () => {
     const quiet = await Engine.load({ modelDirectory: MINNOW, intraOpThreads: 1 });
     const expected = [];
-    const requests = mixed(params).map((request) => ({ ...request, params: { ...params, maxTokens: 120 } }));
+    const requests = mixed(params)
+      .slice(0, 32)
+      .map((request) => ({ ...request, params: { ...params, maxTokens: 120 } }));
     for (const request of requests) expected.push((await readAnswer(quiet.generate(request))).tokenIds);
     await quiet.close();
 

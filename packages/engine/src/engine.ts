@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { OrtError } from '@shoal/ort';
 import { type ChosenLogprob, ShoalError } from '@shoal/protocol';
 import type { Answer } from './answer.ts';
 import { BatchLog } from './batch-log.ts';
@@ -69,13 +70,13 @@ export class Engine implements GenerationEngine {
     if (decision.type === 'idle') return 'rest';
     if (decision.type === 'wait') return { until: decision.until };
     const { plan, preempted } = decision;
-    const startedAt = this.#begin(plan, preempted);
+    const startedAt = this.#begin(plan, preempted, decision.reused);
     try {
       const output = await runPlan(plan, this.#scheduler, this.#runner);
       this.#advance(plan, startedAt);
       await this.#emit(plan, output);
     } catch (cause) {
-      for (const { answer } of planSequences(plan)) this.#fail(answer, cause);
+      this.#runFailed(plan, cause);
     }
     this.#end();
     return 'again';
@@ -115,6 +116,11 @@ export class Engine implements GenerationEngine {
     };
   }
 
+  /** For another thread, to end a run that takes too long; see `ModelRunner`. */
+  get interruptHandle(): bigint {
+    return this.#runner.interruptHandle;
+  }
+
   stats(): EngineStats {
     const { waiting, running } = this.#scheduler;
     return { waiting, running, slots: this.#runner.slots, steps: this.#steps };
@@ -137,7 +143,7 @@ export class Engine implements GenerationEngine {
     await this.#runner.close();
   }
 
-  #begin(plan: StepPlan, preempted: readonly Sequence[]): number {
+  #begin(plan: StepPlan, preempted: readonly Sequence[], reused: number | undefined): number {
     const now = this.#clock.now();
     for (const { answer, length } of preempted) {
       this.#facts.notify({ type: 'preempted', requestId: answer.requestId, tokens: length });
@@ -151,6 +157,9 @@ export class Engine implements GenerationEngine {
       if (sequence.choice > 0) continue;
       const { requestId } = sequence.answer;
       this.#facts.notify({ type: 'started', requestId, waitedMs: now - sequence.arrivedAt });
+    }
+    for (const { sequence } of reused === undefined ? [] : plan.rows) {
+      this.#facts.notify({ type: 'prefix-hit', requestId: sequence.answer.requestId, tokens: reused ?? 0 });
     }
     this.#batchLog?.begin(plan, now);
     return now;
@@ -203,6 +212,16 @@ export class Engine implements GenerationEngine {
     for (const { chooser } of chosen) if (chooser.finishReason !== undefined) this.#leave(chooser);
     if (sequence.answer.complete) this.#finish(sequence.answer);
     return chosen.length;
+  }
+
+  /** Those who can be tried again in smaller company are; the others fail. */
+  #runFailed(plan: StepPlan, cause: unknown): void {
+    const { message } = asShoalError(cause);
+    this.#facts.notify({ type: 'run-failed', phase: plan.phase, batchSize: plan.rows.length, message });
+    // What was computed cannot be computed again, and a run that was ended from outside took too long already.
+    const computed = planSequences(plan).some((sequence) => sequence.awaitsToken || sequence.state === 'finished');
+    const final = computed || (cause instanceof OrtError && cause.code === 'terminated');
+    for (const { answer } of final ? planSequences(plan) : this.#scheduler.failed(plan)) this.#fail(answer, cause);
   }
 
   #append(sequence: Sequence, token: number, logprob: ChosenLogprob | undefined): void {

@@ -4,6 +4,8 @@ import type { BatchRecord } from '@shoal/protocol';
 export type EngineFact =
   | StepFact
   | SampleFact
+  | RunFailedFact
+  | PrefixHitFact
   | BatchFact
   | StartedFact
   | FirstTokenFact
@@ -21,6 +23,22 @@ export interface StepFact {
   paddingTokens: number;
   /** From the choice of rows to the logits. */
   durationMs: number;
+}
+
+/** A run failed. Its sequences are tried again in smaller company, as far as that makes sense. */
+export interface RunFailedFact {
+  type: 'run-failed';
+  phase: 'prefill' | 'decode';
+  batchSize: number;
+  message: string;
+}
+
+/** The beginning of a prompt was copied from the KV cache instead of computed. */
+export interface PrefixHitFact {
+  type: 'prefix-hit';
+  requestId: string;
+  /** Tokens copied. */
+  tokens: number;
 }
 
 /** The tokens of a step were chosen. */

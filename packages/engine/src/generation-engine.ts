@@ -8,6 +8,7 @@ import type {
   Usage,
 } from '@shoal/protocol';
 import type { EngineFact } from './events.ts';
+import type { Invariance } from './model-runner/probe-invariance.ts';
 
 /** One request as the engine takes it. Exactly one of `prompt`, `messages` and `promptTokenIds` is present. */
 export interface EngineRequest {
@@ -61,6 +62,8 @@ export interface FinishedEvent {
   batchSize: number;
 }
 
+export type { Invariance };
+
 /** What a loaded model is and can take. */
 export interface EngineModel {
   /** Most tokens of prompt and answer together. */
@@ -72,6 +75,14 @@ export interface EngineModel {
   revision: string;
   dtype: string;
   executionProvider: string;
+  /**
+   * Stands for all that decides the bits that this engine computes: the model's files, dtype, provider, runtime and
+   * processor; 12 hex digits. With the same one, and {@link Invariance} throughout, an answer resumed elsewhere is
+   * byte-identical.
+   */
+  fingerprint: string;
+  /** What probes at load time showed of this model on this machine. */
+  invariance: Invariance;
 }
 
 export interface EngineStats {

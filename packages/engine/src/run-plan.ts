@@ -9,6 +9,7 @@ export function runPlan(plan: StepPlan, scheduler: Scheduler, runner: ModelRunne
     return runner.decode(
       plan.rows.map((sequence) => sequence.nextInput),
       plan.rows.map((sequence) => sequence.computed),
+      plan.behind,
     );
   }
   const [first] = plan.rows;

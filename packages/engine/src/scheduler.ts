@@ -25,6 +25,8 @@ export interface PrefillRow {
 export interface DecodePlan {
   phase: 'decode';
   rows: readonly Sequence[];
+  /** Positions that the row after the last one holds, 0 where nobody owns it. */
+  behind: number;
 }
 
 export type Decision =
@@ -33,6 +35,8 @@ export type Decision =
       plan: StepPlan;
       /** Sent back to waiting to make room for it. */
       preempted: readonly Sequence[];
+      /** Tokens of its rows that were copied from a kept prefix instead of computed. */
+      reused?: number | undefined;
     }
   /** Nothing to run before `until` (Unix milliseconds), unless something arrives. */
   | { type: 'wait'; until: number }
@@ -60,6 +64,11 @@ export interface Scheduler {
    * @param durationMs what it took, for those who size the next
    */
   ran(plan: StepPlan, durationMs: number): void;
+  /**
+   * The plan's run failed, and nothing of it counts. What can be tried again in smaller parts stays or goes back to
+   * waiting; returned are those that cannot, and must be removed.
+   */
+  failed(plan: StepPlan): readonly Sequence[];
   /** Copies of cache rows that must happen before the next run; the list is handed over once. */
   takeMoves(): SlotMove[];
   /** Rows that lost their owner since the last call and have no new one, after the moves were made. */

@@ -1,6 +1,6 @@
 import type { BatchTrigger } from '@shoal/protocol';
 import { type SlotMove, SlotTable } from './kv-cache/slot-table.ts';
-import type { Decision, Scheduler, SchedulerLimits, StepPlan } from './scheduler.ts';
+import { type Decision, planSequences, type Scheduler, type SchedulerLimits, type StepPlan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
 /**
@@ -47,7 +47,7 @@ export class StaticScheduler implements Scheduler {
 
   schedule(now: number): Decision {
     if (this.#slots.size > 0)
-      return { type: 'run', plan: { phase: 'decode', rows: [...this.#slots.rows] }, preempted: [] };
+      return { type: 'run', plan: { phase: 'decode', rows: [...this.#slots.rows], behind: 0 }, preempted: [] };
     const [oldest] = this.#queue;
     if (oldest === undefined) return { type: 'idle' };
     const batch = this.#fill();
@@ -61,6 +61,10 @@ export class StaticScheduler implements Scheduler {
 
   ran(plan: StepPlan): void {
     if (plan.phase === 'prefill') for (const { sequence } of plan.rows) this.#slots.promote(sequence);
+  }
+
+  failed(plan: StepPlan): readonly Sequence[] {
+    return planSequences(plan);
   }
 
   takeMoves(): SlotMove[] {

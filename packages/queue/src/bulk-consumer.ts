@@ -7,8 +7,10 @@ import { CancelListener } from './cancel-listener.ts';
 import { connector } from './connection.ts';
 import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
 import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from './consumer-options.ts';
+import { refuseEviction } from './eviction.ts';
+import { deadlineExceeded } from './held-job.ts';
 import { HeldJobs, within } from './held-jobs.ts';
-import { type ModelKeys, modelKeys } from './keys.ts';
+import { type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { WATCH } from './lua/watch.ts';
 import { MarkerListener } from './marker-listener.ts';
 import { mergeLog } from './merge-log.ts';
@@ -96,6 +98,9 @@ class BulkConsumer implements Consumer, ClaimSource {
       this.#watchTimer = setInterval(() => void this.#watch(), this.#settings.stalledIntervalMs);
       this.#watchTimer.unref();
       void this.#watch();
+      refuseEviction(this.#commands).catch((error: Error) =>
+        this.#jobs.tell({ type: 'error', message: error.message }),
+      );
     }
     this.#ask();
   }
@@ -190,6 +195,7 @@ class BulkConsumer implements Consumer, ClaimSource {
         queuedAt,
         attempts: Number(fields.get('ats') ?? 1),
         logged: mergeLog(raw.log),
+        predictedMs: Number(fields.get('shoal:predicted') ?? -1),
         released: () => this.#released(),
       });
     }
@@ -217,7 +223,10 @@ class BulkConsumer implements Consumer, ClaimSource {
     const reason = JSON.stringify(lost(`its worker died ${maxAttempts} times while it ran alone`));
     const limits = [bull, own, resultTtlS * 1000, repliesMax, resultTtlS, stalledIntervalMs, maxAttempts];
     try {
-      const args = [...limits, reason, `{"type":"failed","error":${reason}}`];
+      const late = JSON.stringify(deadlineExceeded().toBody());
+      const failed = (error: string): string => `{"type":"failed","error":${error}}`;
+      const records = [recordTtlMs(resultTtlS), late, failed(late), this.#keys.cancelChannel];
+      const args = [...limits, reason, failed(reason), ...records];
       const stalled = z.array(z.string()).parse(await WATCH.run(this.#commands, bull, args));
       if (stalled.length > 0) this.#jobs.tell({ type: 'recovered', jobIds: stalled });
     } catch (error) {

@@ -135,6 +135,7 @@ class CollectorConsumer implements Consumer {
         queuedAt: job.timestamp,
         attempts: job.attemptsStarted,
         logged,
+        predictedMs: -1,
         released,
       }),
     );

@@ -3,8 +3,10 @@ import type { ErrorBody, GenerateRequest, GenerateResult, TokensEvent } from '@s
 /** What a request has generated so far, under earlier claims. */
 export interface LoggedTokens {
   tokenIds: number[];
-  /** The text that those tokens completed. */
+  /** The text that those tokens completed; with several choices, all their texts in the order of the log. */
   text: string;
+  /** The choice that each token belongs to; absent: all to choice 0. */
+  choices?: number[];
 }
 
 /**
@@ -37,7 +39,15 @@ export interface ClaimedJob {
 }
 
 export type ConsumerFact =
-  | { type: 'claimed'; jobId: string; queueMs: number; redelivered: boolean; resumedTokens: number }
+  | {
+      type: 'claimed';
+      jobId: string;
+      queueMs: number;
+      redelivered: boolean;
+      resumedTokens: number;
+      /** What the wait was predicted to be at submission, in milliseconds; absent where it was not. */
+      predictedMs?: number;
+    }
   | { type: 'finished'; jobId: string; outcome: 'completed' | 'failed' | 'handed-back' | 'lost' }
   | { type: 'emit'; jobs: number; tokens: number; durationMs: number }
   /** Jobs of workers that died, back on the queue. */

@@ -1,4 +1,4 @@
-import { isTerminal, type RequestEvent, ShoalError } from '@shoal/protocol';
+import { type GenerateResult, isTerminal, type RequestEvent, ShoalError } from '@shoal/protocol';
 
 /** Events kept for a reader that is slower than its request; more are read again from the token log. */
 const MOST_QUEUED = 256;
@@ -16,6 +16,8 @@ export interface LogReading {
  */
 export class Ear implements AsyncIterable<RequestEvent> {
   readonly id: string;
+  /** The job that generates for it: another when the request shares one. */
+  jobId: string;
   /** Unix time in milliseconds of the last sign of life, by which silence is measured. */
   heardAt: number = Date.now();
   /** How often in a row the job was found missing. */
@@ -44,6 +46,7 @@ export class Ear implements AsyncIterable<RequestEvent> {
     onClose(ear: Ear): void;
   }) {
     this.id = options.id;
+    this.jobId = options.id;
     this.#position = options.position;
     this.#mustRead = options.fromLog;
     this.joined = options.fromLog;
@@ -144,7 +147,7 @@ export class Ear implements AsyncIterable<RequestEvent> {
       else this.#enqueue(event);
       return;
     }
-    const missing = event.type === 'completed' && event.result.tokenIds.length > this.#position;
+    const missing = event.type === 'completed' && lengthOf(event.result) > this.#position;
     if (missing) this.#mustRead = true;
     else this.#endWith(event);
   }
@@ -165,4 +168,9 @@ export class Ear implements AsyncIterable<RequestEvent> {
     this.#position = end;
     this.#queue.push(event);
   }
+}
+
+/** Length of the token log of a finished request: the tokens of all its choices. */
+function lengthOf({ tokenIds, choices }: GenerateResult): number {
+  return choices === undefined ? tokenIds.length : choices.reduce((sum, choice) => sum + choice.tokenIds.length, 0);
 }

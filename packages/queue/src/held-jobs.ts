@@ -15,6 +15,8 @@ export interface HoldOptions {
   /** Claims so far, this one included. */
   attempts: number;
   logged: LoggedTokens;
+  /** Milliseconds; negative where nothing was predicted. */
+  predictedMs: number;
   /** Called when the job is no longer held. */
   released(): void;
 }
@@ -61,7 +63,9 @@ export class HeldJobs {
     this.#jobs.set(claim.id, job);
     const queueMs = Math.max(0, job.claimedAt - queuedAt);
     const redelivered = options.attempts > 1;
-    this.tell({ type: 'claimed', jobId: claim.id, queueMs, redelivered, resumedTokens: logged.tokenIds.length });
+    const predicted = redelivered || options.predictedMs < 0 ? {} : { predictedMs: options.predictedMs };
+    const resumedTokens = logged.tokenIds.length;
+    this.tell({ type: 'claimed', jobId: claim.id, queueMs, redelivered, resumedTokens, ...predicted });
     this.handle(job);
   }
 

@@ -10,3 +10,4 @@ export type { JobView, Producer, QueueDepth, SubmitOptions } from './producer.ts
 export { openProducer, type ProducerOptions } from './queue-producer.ts';
 export type { Replies } from './replies.ts';
 export { openReplies, type RepliesOptions } from './reply-reader.ts';
+export { sharingKey } from './sharing-key.ts';

@@ -85,6 +85,11 @@ export function registryKeys(prefix: string): RegistryKeys {
   return { models: `${prefix}:models`, workers: (model) => `${prefix}:workers:${model}` };
 }
 
+/** How long the record of a request that shares a generation is kept: longer than the result of any job it can join. */
+export function recordTtlMs(resultTtlS: number): number {
+  return (resultTtlS + 3_600) * 1000;
+}
+
 /** A request id must be opaque, not a name that BullMQ uses itself, and (BullMQ's rule) not an integer. */
 export function checkJobId(id: string): void {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(id) || RESERVED_IDS.has(id) || /^\d+$/.test(id)) {

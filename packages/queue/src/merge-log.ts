@@ -1,15 +1,16 @@
-import { TokensEvent } from '@shoal/protocol';
 import type { LoggedTokens } from './consumer.ts';
-import { parseJson } from './parse-json.ts';
+import { readLogEntry } from './log-entry.ts';
 
-/** Entries of a token log (TokensEvent as JSON, in order) → what they say together. What does not follow is left out. */
+/** Entries of a token log, in order → what they say together. What does not follow is left out. */
 export function mergeLog(entries: readonly string[]): LoggedTokens {
-  const logged: LoggedTokens = { tokenIds: [], text: '' };
-  for (const entry of entries) {
-    const event = TokensEvent.safeParse(parseJson(entry));
-    if (!event.success || event.data.position !== logged.tokenIds.length) break;
-    logged.tokenIds.push(...event.data.tokenIds);
-    logged.text += event.data.text;
+  const tokenIds: number[] = [];
+  const choices: number[] = [];
+  let text = '';
+  for (const event of entries.flatMap((entry) => readLogEntry(entry) ?? [])) {
+    if (event.position !== tokenIds.length) break;
+    tokenIds.push(...event.tokenIds);
+    for (const _ of event.tokenIds) choices.push(event.choice ?? 0);
+    text += event.text;
   }
-  return logged;
+  return { tokenIds, text, ...(choices.some((choice) => choice > 0) ? { choices } : {}) };
 }

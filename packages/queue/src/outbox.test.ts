@@ -1,5 +1,7 @@
+import type { ChosenLogprob, TokensEvent } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
-import { chunkEvent, Outbox } from './outbox.ts';
+import { mergeLog } from './merge-log.ts';
+import { chunkEntry, Outbox } from './outbox.ts';
 import { sampleTokens } from './testing/requests.ts';
 
 const claim = { id: 'a', token: 't', replyTo: '' };
@@ -10,17 +12,38 @@ function filled(from: number, to: number): Outbox {
   return outbox;
 }
 
+const entryOf = (outbox: Outbox): unknown => {
+  const [chunk] = outbox.take(1);
+  return chunk === undefined ? undefined : JSON.parse(chunkEntry(chunk));
+};
+
 const spans = (outbox: Outbox): [number, number][] => outbox.take(10).map((chunk) => [chunk.position, chunk.end]);
 
 describe('outbox', () => {
   it('merges what was appended since the last take', () => {
     const outbox = filled(0, 3);
-    const [chunk] = outbox.take(10);
-    expect(chunk && chunkEvent(chunk)).toEqual({ type: 'tokens', position: 0, tokenIds: [0, 1, 2], text: 'abc' });
+    expect(entryOf(outbox)).toEqual({ type: 'tokens', position: 0, tokenIds: [0, 1, 2], text: 'abc' });
     outbox.append(sampleTokens(3));
     expect(spans(outbox)).toEqual([[3, 4]]);
     expect(outbox.waiting).toBe(false);
     expect(outbox.length).toBe(4);
+  });
+
+  it('keeps choices that take turns, and the probabilities of their tokens, apart', () => {
+    const outbox = new Outbox(claim, 0);
+    const logprob = (tokenId: number): ChosenLogprob => ({ tokenId, text: '?', logprob: -1, top: [] });
+    const events: TokensEvent[] = [
+      { type: 'tokens', position: 0, tokenIds: [5], text: 'a', choice: 0, logprobs: [logprob(5)] },
+      { type: 'tokens', position: 1, tokenIds: [6], text: 'b', choice: 0, logprobs: [logprob(6)] },
+      { type: 'tokens', position: 2, tokenIds: [7], text: 'x', choice: 1, logprobs: [logprob(7)] },
+    ];
+    for (const event of events) outbox.append(event);
+    const entry = entryOf(outbox);
+    expect(entry).toEqual([
+      { type: 'tokens', position: 0, tokenIds: [5, 6], text: 'ab', choice: 0, logprobs: [logprob(5), logprob(6)] },
+      events[2],
+    ]);
+    expect(mergeLog([JSON.stringify(entry)])).toEqual({ tokenIds: [5, 6, 7], text: 'abx', choices: [0, 0, 1] });
   });
 
   it('keeps the borders of what it sends again', () => {

@@ -35,8 +35,9 @@ export class Outbox {
     this.#acknowledged = base;
   }
 
+  /** An event without tokens has no place in the log and is left out. */
   append(event: TokensEvent): void {
-    this.#open.push(event);
+    if (event.tokenIds.length > 0) this.#open.push(event);
   }
 
   /** Chunks that are not on their way yet, at most `limit`; they are from now on. */
@@ -96,14 +97,24 @@ export class Outbox {
   }
 }
 
-/** The log entry of a chunk. */
-export function chunkEvent(chunk: Chunk): TokensEvent {
-  return {
-    type: 'tokens',
-    position: chunk.position,
-    tokenIds: chunk.events.flatMap((event) => event.tokenIds),
-    text: chunk.events.map((event) => event.text).join(''),
-  };
+/** The log entry of a chunk: its event, or an array of them where several choices take turns. */
+export function chunkEntry(chunk: Chunk): string {
+  const merged: TokensEvent[] = [];
+  for (const event of chunk.events) {
+    const last = merged.at(-1);
+    if (last === undefined || !belongTogether(last, event)) {
+      merged.push({ ...event, tokenIds: [...event.tokenIds] });
+      continue;
+    }
+    last.tokenIds.push(...event.tokenIds);
+    last.text += event.text;
+    if (event.logprobs !== undefined) last.logprobs = [...(last.logprobs ?? []), ...event.logprobs];
+  }
+  return JSON.stringify(merged.length === 1 ? merged[0] : merged);
+}
+
+function belongTogether(a: TokensEvent, b: TokensEvent): boolean {
+  return (a.choice ?? 0) === (b.choice ?? 0) && (a.logprobs === undefined) === (b.logprobs === undefined);
 }
 
 function chunkOf(first: TokensEvent, events: readonly TokensEvent[]): Chunk {

@@ -5,6 +5,12 @@ export interface SubmitOptions {
   id: string;
   /** 0 highest … 9 lowest. */
   priority: number;
+  /**
+   * Requests with the same key share one generation, or the result that it left: see `sharingKey`. `[A-Za-z0-9_-]{1,64}`.
+   * Such a request is a record beside the job: follow it with `Replies.attach` after `submit`. It expires or is cancelled
+   * alone; the job takes the best priority among its requests, and stops when none is left.
+   */
+  sharingKey?: string;
 }
 
 export interface QueueDepth {
@@ -23,6 +29,8 @@ export interface JobView {
   finishedAt?: number;
   /** Jobs ahead of it while queued. */
   position?: number;
+  /** Milliseconds until a worker is expected to take it, while queued; absent when nothing is known. */
+  estimatedWaitMs?: number;
   /** Claims so far. */
   attempts: number;
   tenant?: string;
@@ -37,7 +45,8 @@ export interface Producer {
   readonly model: string;
   /**
    * Puts a request on the queue; resolves once Redis has it.
-   * Errors: `queue_full` (with retryAfterMs) at the bound, `unavailable` when Redis does not answer in time.
+   * Errors: `queue_full` at the bound and `queue_wait_too_long` when it would wait too long, or past its deadline (both
+   * with retryAfterMs); `deadline_exceeded` when that has passed; `unavailable` when Redis does not answer in time.
    */
   submit(request: GenerateRequest, options: SubmitOptions): Promise<void>;
   view(id: string): Promise<JobView | undefined>;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { modelKeys } from './keys.ts';
 import { openBullQueue } from './open-queue.ts';
 import type { Producer } from './producer.ts';
-import { openProducer } from './queue-producer.ts';
+import { openProducer, type ProducerOptions } from './queue-producer.ts';
 import { openReplies } from './reply-reader.ts';
 import { sampleRequest } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
@@ -16,7 +16,7 @@ describe('producer', () => {
   let prefix: string;
   let redis: Redis;
   let opened: Producer[];
-  const open = (options: { maxQueueSize?: number; redisUrl?: string } = {}): Producer => {
+  const open = (options: Partial<ProducerOptions> = {}): Producer => {
     const producer = openProducer({ redisUrl, prefix, model: 'org/minnow', ...options });
     opened.push(producer);
     return producer;
@@ -86,11 +86,39 @@ describe('producer', () => {
     const refusal = async (): Promise<number | undefined> =>
       (await producer.submit(sampleRequest(), { id: 'more', priority: 5 }).catch((error) => error)).retryAfterMs;
     expect(await refusal()).toBe(30_000);
-    await redis.hset(`${own}drain`, { at: Date.now(), jobs: 0.2 });
-    const wait = await refusal();
-    // One job (a tenth of ten) at 0.2 a second, which decays as the clock runs on.
-    expect(wait).toBeGreaterThanOrEqual(4_900);
-    expect(wait).toBeLessThan(7_000);
+    // A long busy time in which a job was done every five seconds.
+    await redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.0002, work: 0.02, full: 1 });
+    // One job is a tenth of ten.
+    expect(await refusal()).toBeGreaterThanOrEqual(4_990);
+    expect(await refusal()).toBeLessThanOrEqual(5_010);
+  });
+
+  it('predicts the wait from the work ahead and the rate, by priority, and refuses what would wait too long', async () => {
+    const producer = open({ maxQueueWaitMs: 5_000 });
+    const { own } = modelKeys(prefix, 'org/minnow');
+    // A hundred tokens a second.
+    await redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.001, work: 0.1, full: 1 });
+    const tokens = (maxTokens: number) =>
+      sampleRequest({ promptTokenIds: [1], prompt: undefined, params: { ...params, maxTokens } });
+    const { params } = sampleRequest();
+    await producer.submit(tokens(300), { id: 'a', priority: 5 });
+    await producer.submit(tokens(300), { id: 'b', priority: 5 });
+    expect((await producer.view('a'))?.estimatedWaitMs).toBe(0);
+    expect((await producer.view('b'))?.estimatedWaitMs).toBeCloseTo(3_000, -2);
+    const refusal = await producer.submit(tokens(1), { id: 'c', priority: 5 }).catch((error) => error);
+    expect(refusal).toMatchObject({ code: 'queue_wait_too_long', status: 429 });
+    expect(refusal.retryAfterMs).toBeGreaterThanOrEqual(1_000);
+    // What is more urgent has nothing ahead of it.
+    await producer.submit(tokens(1), { id: 'd', priority: 0 });
+    await producer.cancel('b');
+    await producer.submit(tokens(1), { id: 'c', priority: 5 });
+    const late = { ...tokens(1), deadline: Date.now() + 2_000 };
+    await expect(producer.submit(late, { id: 'e', priority: 9 })).rejects.toMatchObject({
+      code: 'queue_wait_too_long',
+    });
+    await producer.submit({ ...late, deadline: Date.now() + 4_000 }, { id: 'e', priority: 9 });
+    const past = { ...tokens(1), deadline: Date.now() - 1 };
+    await expect(producer.submit(past, { id: 'f', priority: 0 })).rejects.toMatchObject({ code: 'deadline_exceeded' });
   });
 
   it('removes a waiting request that is cancelled from the queue, and tells its reader', async () => {
@@ -123,6 +151,14 @@ describe('producer', () => {
     const both = { ...sampleRequest(), promptTokenIds: [1] };
     await expect(producer.submit(both, { id: 'a', priority: 5 })).rejects.toMatchObject({
       code: 'invalid_request_error',
+    });
+  });
+
+  it('accepts nothing that no replica has, where that is asked', async () => {
+    const producer = open({ durability: 'replicated' });
+    await expect(producer.submit(sampleRequest(), { id: 'a', priority: 5 })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('replica'),
     });
   });
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type ErrorBody,
   ErrorBodySchema,
@@ -6,21 +7,27 @@ import {
   JOB_NAME,
   type JobStatus,
   LOWEST_PRIORITY,
+  OpaqueId,
   ShoalError,
 } from '@shoal/protocol';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
-import { cancelledByCaller } from './held-job.ts';
-import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
+import { cancelledByCaller, deadlineExceeded } from './held-job.ts';
+import { checkJobId, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { CANCEL } from './lua/cancel.ts';
 import { SUBMIT } from './lua/submit.ts';
 import { VIEW } from './lua/view.ts';
 import { parseJson } from './parse-json.ts';
 import type { JobView, Producer, QueueDepth, SubmitOptions } from './producer.ts';
+import { workOf } from './work-of.ts';
 
 const LONGEST_RETRY_AFTER_MS = 30_000;
 const SHORTEST_RETRY_AFTER_MS = 1_000;
+/** Entries of one producer's reply stream, as consumers keep it by default. */
+const REPLIES_MAX = 20_000;
+/** Below the time that a command may take. */
+const REPLICATION_TIMEOUT_MS = 800;
 
 export interface ProducerOptions {
   redisUrl: string;
@@ -29,6 +36,13 @@ export interface ProducerOptions {
   model: string;
   /** Most jobs waiting, ≥ 1. Default 10,000. */
   maxQueueSize?: number;
+  /** Longest predicted wait in milliseconds before a request is refused; 0 for any. Default 0. */
+  maxQueueWaitMs?: number;
+  /**
+   * `replicated` accepts a request only after a replica has it, so that a failover right after does not lose it.
+   * Default `local`.
+   */
+  durability?: 'local' | 'replicated';
   /** Seconds that results and token logs are kept. Default 3,600. */
   resultTtlS?: number;
   /** For tests: how the connection is made. */
@@ -37,10 +51,16 @@ export interface ProducerOptions {
 
 /** {@link Producer} over BullMQ's own add and finish scripts; one connection, which fails fast. */
 export function openProducer(options: ProducerOptions): Producer {
-  return new QueueProducer({ maxQueueSize: 10_000, resultTtlS: 3_600, ...options });
+  return new QueueProducer({ maxQueueSize: 10_000, maxQueueWaitMs: 0, resultTtlS: 3_600, ...options });
 }
 
-const SubmitReply = z.union([z.tuple([z.literal(1)]), z.tuple([z.literal(0), z.number(), z.coerce.number()])]);
+type ProducerSettings = ProducerOptions &
+  Required<Pick<ProducerOptions, 'maxQueueSize' | 'maxQueueWaitMs' | 'resultTtlS'>>;
+
+const SubmitReply = z.union([
+  z.tuple([z.literal('added')]),
+  z.tuple([z.enum(['full', 'slow', 'late']), z.coerce.number(), z.coerce.number()]),
+]);
 const CancelReply = z.enum(['unknown', 'finished', 'cancelled', 'stopping']);
 const ViewReply = z
   .tuple([
@@ -52,6 +72,8 @@ const ViewReply = z
     z.string(),
     z.string(),
     z.string(),
+    z.string(),
+    z.enum(['', 'cancelled', 'expired']),
   ])
   .nullable();
 /** What a view tells of the request itself. */
@@ -59,36 +81,53 @@ const Owner = z.looseObject({ tenant: z.string().optional(), fingerprint: z.stri
 
 class QueueProducer implements Producer {
   readonly model: string;
-  readonly #options: ProducerOptions & { maxQueueSize: number; resultTtlS: number };
+  readonly #options: ProducerSettings;
   readonly #keys: ModelKeys;
   readonly #redis: Redis;
 
-  constructor(options: ProducerOptions & { maxQueueSize: number; resultTtlS: number }) {
+  constructor(options: ProducerSettings) {
     this.model = options.model;
     this.#options = options;
     this.#keys = modelKeys(options.prefix, options.model);
     this.#redis = (options.connect ?? connector(options.redisUrl))('commands-now');
   }
 
-  async submit(request: GenerateRequest, { id, priority }: SubmitOptions): Promise<void> {
+  async submit(request: GenerateRequest, { id, priority, sharingKey = '' }: SubmitOptions): Promise<void> {
     checkJobId(id);
     checkPriority(priority);
-    const data = JSON.stringify(checkRequest(request));
+    if (sharingKey !== '') checkSharingKey(sharingKey);
+    const data = JSON.stringify(sharingKey === '' ? checkRequest(request) : shareable(checkRequest(request)));
+    const jobId = sharingKey === '' ? id : `shared-${randomUUID()}`;
     const { bull, own } = this.#keys;
-    const { resultTtlS, maxQueueSize } = this.#options;
-    const reply = await promptly(this.#redis, (redis) =>
-      SUBMIT.run(redis, bull, [bull, own, resultTtlS, maxQueueSize, id, JOB_NAME, priority + 1, data]),
+    const { resultTtlS, maxQueueSize, maxQueueWaitMs } = this.#options;
+    const limits = [bull, own, resultTtlS, maxQueueSize, maxQueueWaitMs];
+    const job = [jobId, JOB_NAME, priority + 1, workOf(request), request.deadline ?? 0, data];
+    const args = [...limits, ...job, recordTtlMs(resultTtlS), sharingKey, id];
+    const reply = SubmitReply.parse(await promptly(this.#redis, (redis) => SUBMIT.run(redis, bull, args)));
+    if (reply[0] === 'added' && this.#options.durability === 'replicated') await this.#untilReplicated();
+    if (reply[0] === 'full') throw queueFull(reply[1], reply[2], maxQueueSize);
+    if (reply[0] === 'slow') throw waitTooLong(reply[1], reply[1] - maxQueueWaitMs);
+    if (reply[0] === 'late') throw reply[1] > 0 ? waitTooLong(reply[1], reply[1]) : deadlineExceeded();
+  }
+
+  async #untilReplicated(): Promise<void> {
+    const replicas = await promptly(this.#redis, (redis) => redis.wait(1, REPLICATION_TIMEOUT_MS));
+    if (replicas > 0) return;
+    throw new ShoalError(
+      'unavailable',
+      'no replica has confirmed the request in time, and DURABILITY is replicated; check the replicas, then submit it ' +
+        'again under the same id: it is not added twice',
+      { retryAfterMs: 1_000 },
     );
-    const [added, waiting, perSecond] = SubmitReply.parse(reply);
-    if (added === 0) throw queueFull(waiting, perSecond, maxQueueSize);
   }
 
   async view(id: string): Promise<JobView | undefined> {
     checkJobId(id);
-    const { bull } = this.#keys;
-    const reply = ViewReply.parse(await promptly(this.#redis, (redis) => VIEW.run(redis, bull, [bull, id])));
+    const { bull, own } = this.#keys;
+    const reply = ViewReply.parse(await promptly(this.#redis, (redis) => VIEW.run(redis, bull, [bull, own, id])));
     if (reply === null) return undefined;
-    const [state, position, queuedAt, finishedOn, attempts, returnvalue, failedReason, data] = reply;
+    const [state, position, queuedAt, finishedOn, attempts, returnvalue, failedReason, data, wait, ownEnd] = reply;
+    if (ownEnd !== '') return { id, status: ownEnd, queuedAt, attempts, error: endOfRecord(ownEnd) };
     const error = state === 'failed' ? errorOf(failedReason) : undefined;
     const result = state === 'completed' ? GenerateResult.safeParse(parseJson(returnvalue)).data : undefined;
     const { tenant, fingerprint } = Owner.safeParse(parseJson(data)).data ?? {};
@@ -99,6 +138,7 @@ class QueueProducer implements Producer {
       attempts,
       ...(finishedOn === '' ? {} : { finishedAt: Number(finishedOn) }),
       ...(position < 0 ? {} : { position }),
+      ...(wait === '' ? {} : { estimatedWaitMs: Number(wait) }),
       ...(tenant === undefined ? {} : { tenant }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
       ...(result === undefined ? {} : { result }),
@@ -112,7 +152,7 @@ class QueueProducer implements Producer {
     const { resultTtlS } = this.#options;
     const reason = JSON.stringify(cancelledByCaller().toBody());
     const event = `{"type":"failed","error":${reason}}`;
-    const args = [bull, own, resultTtlS * 1000, 20_000, resultTtlS, id, reason, event, cancelChannel];
+    const args = [bull, own, REPLIES_MAX, resultTtlS, recordTtlMs(resultTtlS), id, reason, event, cancelChannel];
     return CancelReply.parse(await promptly(this.#redis, (redis) => CANCEL.run(redis, bull, args)));
   }
 
@@ -148,6 +188,23 @@ function statusOf(state: 'queued' | 'running' | 'completed' | 'failed', error: E
   return state;
 }
 
+/** The error of a request that left a shared generation by itself. */
+export function endOfRecord(status: 'cancelled' | 'expired'): ErrorBody {
+  return (status === 'cancelled' ? cancelledByCaller() : deadlineExceeded()).toBody();
+}
+
+/** What of a request its generation needs: deadline and reader are the record's own. */
+function shareable({ deadline: _, replyTo: __, ...rest }: GenerateRequest): GenerateRequest {
+  return rest;
+}
+
+function checkSharingKey(key: string): void {
+  if (OpaqueId.safeParse(key).success) return;
+  throw new ShoalError('invalid_request_error', 'a sharing key must match [A-Za-z0-9_-]{1,64}', {
+    param: 'sharingKey',
+  });
+}
+
 function checkPriority(priority: number): void {
   if (!Number.isInteger(priority) || priority < 0 || priority > LOWEST_PRIORITY) {
     throw new ShoalError('invalid_request_error', `priority must be a whole number from 0 to ${LOWEST_PRIORITY}`, {
@@ -165,13 +222,26 @@ function checkRequest(request: GenerateRequest): GenerateRequest {
   });
 }
 
-/** When a tenth of the queue will have drained at the measured rate, from 1 to 30 s. */
+/** When a tenth of the queue will have drained at the measured rate; unknown counts as the longest. */
 function queueFull(waiting: number, perSecond: number, maxQueueSize: number): ShoalError {
   const wait = perSecond > 0 ? (Math.max(1, maxQueueSize / 10) / perSecond) * 1000 : LONGEST_RETRY_AFTER_MS;
-  const retryAfterMs = Math.round(Math.min(Math.max(wait, SHORTEST_RETRY_AFTER_MS), LONGEST_RETRY_AFTER_MS));
+  const retryAfterMs = bounded(wait);
   return new ShoalError(
     'queue_full',
     `${waiting} requests wait already, and the queue takes ${maxQueueSize}; try again in ${retryAfterMs} ms`,
     { retryAfterMs },
   );
+}
+
+function waitTooLong(predictedMs: number, overMs: number): ShoalError {
+  const retryAfterMs = bounded(overMs);
+  return new ShoalError(
+    'queue_wait_too_long',
+    `the request would wait about ${predictedMs} ms, longer than it may; try again in ${retryAfterMs} ms`,
+    { retryAfterMs },
+  );
+}
+
+function bounded(waitMs: number): number {
+  return Math.round(Math.min(Math.max(waitMs, SHORTEST_RETRY_AFTER_MS), LONGEST_RETRY_AFTER_MS));
 }

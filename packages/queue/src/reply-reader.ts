@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GenerateResult, RequestEvent, ShoalError, TokensEvent } from '@shoal/protocol';
+import { GenerateResult, type RequestEvent, ShoalError } from '@shoal/protocol';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
 import { Ear, type LogReading } from './ear.ts';
+import { refuseEviction } from './eviction.ts';
 import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
+import { readLogEntry, readReply } from './log-entry.ts';
 import { ATTACH, DETACH, KEEP_STREAM, MAX_READERS } from './lua/attach.ts';
 import { parseJson } from './parse-json.ts';
-import { errorOf } from './queue-producer.ts';
+import { endOfRecord, errorOf } from './queue-producer.ts';
 import type { Replies } from './replies.ts';
 
 const BLOCK_MS = 5_000;
@@ -44,7 +46,13 @@ export function openReplies(options: RepliesOptions): Replies & { ready(): Promi
 
 const StreamReply = z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), z.array(z.string())]))])).nullable();
 const AttachReply = z.array(
-  z.tuple([z.enum(['missing', 'open', 'completed', 'failed', 'full']), z.number(), z.string(), z.array(z.string())]),
+  z.tuple([
+    z.enum(['missing', 'open', 'completed', 'failed', 'full', 'cancelled', 'expired']),
+    z.number(),
+    z.string(),
+    z.array(z.string()),
+    z.string(),
+  ]),
 );
 
 class ReplyReader implements Replies {
@@ -78,11 +86,16 @@ class ReplyReader implements Replies {
   }
 
   ready(): Promise<void> {
-    this.#opening ??= this.#keepStream().catch((error: unknown) => {
+    this.#opening ??= this.#begin().catch((error: unknown) => {
       this.#opening = undefined;
       throw error;
     });
     return this.#opening;
+  }
+
+  async #begin(): Promise<void> {
+    await promptly(this.#commands, refuseEviction);
+    await this.#keepStream();
   }
 
   listen(id: string, signal?: AbortSignal): AsyncIterable<RequestEvent> {
@@ -118,20 +131,36 @@ class ReplyReader implements Replies {
       },
       onClose: (closing) => this.#forget(closing),
     });
-    const ears = this.#ears.get(id) ?? new Set();
-    this.#ears.set(id, ears.add(ear));
+    this.#file(ear);
     if (signal?.aborted) ear.close();
     else signal?.addEventListener('abort', () => ear.close(), { once: true });
     return ear;
   }
 
+  #file(ear: Ear): void {
+    const ears = this.#ears.get(ear.jobId) ?? new Set();
+    this.#ears.set(ear.jobId, ears.add(ear));
+  }
+
+  /** A request that shares a generation is told of it under the job's id. */
+  #follow(ear: Ear, jobId: string): void {
+    if (ear.jobId === jobId || ear.ended) return;
+    const ears = this.#ears.get(ear.jobId);
+    ears?.delete(ear);
+    if (ears?.size === 0) this.#ears.delete(ear.jobId);
+    ear.jobId = jobId;
+    this.#file(ear);
+    // What was told under that id before this ear stood there is read from the log.
+    ear.doubt();
+  }
+
   #forget(ear: Ear): void {
-    const ears = this.#ears.get(ear.id);
+    const ears = this.#ears.get(ear.jobId);
     if (ears === undefined || !ears.delete(ear) || ears.size > 0) return;
-    this.#ears.delete(ear.id);
+    this.#ears.delete(ear.jobId);
     if (!ear.joined || ear.ended || this.#closed) return;
     const { bull, own } = this.#keys;
-    promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, ear.id])).catch(() => {});
+    promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, ear.jobId])).catch(() => {});
   }
 
   async #readLoop(): Promise<void> {
@@ -165,10 +194,10 @@ class ReplyReader implements Replies {
       for (let at = 0; at + 1 < fields.length; at += 2) {
         const ears = this.#ears.get(fields[at] ?? '');
         if (ears === undefined) continue;
-        const event = RequestEvent.safeParse(parseJson(fields[at + 1] ?? ''));
+        const events = readReply(fields[at + 1] ?? '');
         for (const ear of ears) {
-          if (event.success) ear.offer(event.data);
-          else ear.doubt();
+          if (events === undefined) ear.doubt();
+          else for (const event of events) ear.offer(event);
         }
       }
     }
@@ -195,6 +224,7 @@ class ReplyReader implements Replies {
         const [reply] = await this.#attach([ear], true);
         if (reply === undefined) throw new ShoalError('unavailable', 'Redis gave no answer');
         ear.joined = true;
+        this.#follow(ear, reply[4]);
         return readingOf(ear.id, reply, mustExist);
       } catch (error) {
         if (!(error instanceof ShoalError && error.code === 'unavailable') || Date.now() >= until) throw error;
@@ -232,7 +262,7 @@ class ReplyReader implements Replies {
     } else {
       ear.misses = 0;
       ear.joined ||= state === 'open';
-      if (state === 'completed' || state === 'failed' || length > ear.position) ear.doubt();
+      if (state !== 'open' || length > ear.position) ear.doubt();
     }
   }
 
@@ -259,10 +289,10 @@ function readingOf(
   if (state === 'full') {
     throw new ShoalError('rate_limit_exceeded', `a request can have at most ${MAX_READERS} readers at once`);
   }
-  const events = entries.flatMap((entry) => {
-    const event = TokensEvent.safeParse(parseJson(entry));
-    return event.success ? [event.data] : [];
-  });
+  const events = entries.flatMap((entry) => readLogEntry(entry) ?? []);
+  if (state === 'cancelled' || state === 'expired') {
+    return { events, terminal: { type: 'failed', error: endOfRecord(state) } };
+  }
   if (state === 'failed') return { events, terminal: { type: 'failed', error: errorOf(value) } };
   if (state !== 'completed') return { events };
   const result = GenerateResult.safeParse(parseJson(value));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ModelKeys } from './keys.ts';
-import { type Chunk, chunkEvent, type Outbox } from './outbox.ts';
+import { type Chunk, chunkEntry, type Outbox } from './outbox.ts';
 
 /** How a job ends: `event` is the terminal RequestEvent as JSON, `value` the result or ErrorBody in it. */
 export type End =
@@ -86,7 +86,7 @@ function encodeItem(item: Item): (string | number)[] {
   if (item.kind === 'look') return [item.renew ? 'L' : 'K', id, token];
   if (item.kind === 'emit') {
     const { position, end } = item.chunk;
-    return ['E', id, token, replyTo, position, end, JSON.stringify(chunkEvent(item.chunk))];
+    return ['E', id, token, replyTo, position, end, chunkEntry(item.chunk)];
   }
   const { end } = item;
   if (end.kind === 'handed-back') return ['B', id, token];

@@ -23,7 +23,7 @@ const PRIVATE_FIELDS = [
   ...['authorization', 'apiKey', 'password', 'secret', 'cookie', 'body', 'redisUrl'],
 ] as const;
 
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 /** A structured logger: JSON lines for machines, coloured lines in a terminal, private fields replaced. */
 export function createLogger(options: LoggerOptions): Logger {

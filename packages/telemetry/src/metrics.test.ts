@@ -41,6 +41,11 @@ test('the engine’s facts become samples', async () => {
     type: 'batch',
     batch: { ...batch, requestIds: ['a', 'b'], steps: 9, promptTokens: 7, generatedTokens: 18 },
   });
+  facts.tell({ type: 'sample', tokens: 2, wholeRows: 1, durationMs: 2 });
+  facts.tell({ type: 'run-failed', phase: 'decode', batchSize: 2, message: 'out of memory' });
+  facts.tell({ type: 'prefix-hit', requestId: 'a', tokens: 12 });
+  facts.tell({ type: 'preempted', requestId: 'b', tokens: 30 });
+  facts.tell({ type: 'started', requestId: 'a', waitedMs: 40 });
   facts.tell({ type: 'first-token', requestId: 'a', afterMs: 60 });
   facts.tell({ type: 'sequence-finished', requestId: 'a', outcome: 'stop', promptTokens: 7, generatedTokens: 9 });
   stop();
@@ -52,6 +57,12 @@ test('the engine’s facts become samples', async () => {
   expect(text).toContain('shoal_batch_size_bucket{le="2",model="minnow",trigger="delay"} 1\n');
   expect(text).toContain('shoal_batch_duration_seconds_sum{model="minnow"} 0.25\n');
   expect(text).toContain('shoal_time_to_first_token_seconds_sum{model="minnow"} 0.06\n');
+  expect(text).toContain('shoal_sample_duration_seconds_sum{model="minnow"} 0.002\n');
+  expect(text).toContain('shoal_sampled_whole_rows_total{model="minnow"} 1\n');
+  expect(text).toContain('shoal_failed_runs_total{phase="decode",model="minnow"} 1\n');
+  expect(text).toContain('shoal_prefix_hit_tokens_total{model="minnow"} 12\n');
+  expect(text).toContain('shoal_preemptions_total{model="minnow"} 1\n');
+  expect(text).toContain('shoal_engine_wait_seconds_sum{model="minnow"} 0.04\n');
   expect(text).toContain('shoal_sequences_total{outcome="stop",model="minnow"} 1\n');
   expect(text).toContain('shoal_generation_tokens_total{model="minnow"} 9\n');
   expect(text).toContain('shoal_sequences{state="waiting",model="minnow"} 3\n');

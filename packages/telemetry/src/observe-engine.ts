@@ -19,6 +19,22 @@ function recordFact(fact: EngineFact, metrics: WorkerMetrics): void {
       metrics.stepTokens.inc({ phase: fact.phase }, fact.tokens);
       metrics.paddingTokens.inc({ phase: fact.phase }, fact.paddingTokens);
       return;
+    case 'sample':
+      metrics.sampleDuration.observe(fact.durationMs / 1000);
+      metrics.sampledWholeRows.inc(fact.wholeRows);
+      return;
+    case 'run-failed':
+      metrics.failedRuns.inc({ phase: fact.phase });
+      return;
+    case 'prefix-hit':
+      metrics.prefixHitTokens.inc(fact.tokens);
+      return;
+    case 'preempted':
+      metrics.preemptions.inc();
+      return;
+    case 'started':
+      metrics.engineWait.observe(fact.waitedMs / 1000);
+      return;
     case 'batch':
       metrics.batchSize.observe({ trigger: fact.batch.trigger }, fact.batch.requestIds.length);
       metrics.batchDuration.observe(fact.batch.durationMs / 1000);

@@ -21,6 +21,12 @@ export interface WorkerMeasurements {
   stepDuration: Histogram;
   stepTokens: Counter;
   paddingTokens: Counter;
+  failedRuns: Counter;
+  sampleDuration: Histogram;
+  sampledWholeRows: Counter;
+  prefixHitTokens: Counter;
+  preemptions: Counter;
+  engineWait: Histogram;
   sequencesNow: Gauge;
   slots: Gauge;
   jobs: Counter;
@@ -95,6 +101,44 @@ export const workerMetricTable: MetricTable<WorkerMeasurements> = {
     unit: 'tokens',
     labels: ['phase'],
   },
+  failedRuns: {
+    name: 'shoal_failed_runs_total',
+    help: 'Runs of the model that failed, by phase; their sequences were tried again in smaller company.',
+    unit: 'errors',
+    labels: ['phase'],
+  },
+  sampleDuration: {
+    name: 'shoal_sample_duration_seconds',
+    help: 'Choosing the tokens of one step.',
+    unit: 'seconds',
+    labels: [],
+    buckets: STEP_BUCKETS,
+  },
+  sampledWholeRows: {
+    name: 'shoal_sampled_whole_rows_total',
+    help: 'Rows whose logits were read in full, because their likeliest tokens did not decide the draw.',
+    unit: 'tokens',
+    labels: [],
+  },
+  prefixHitTokens: {
+    name: 'shoal_prefix_hit_tokens_total',
+    help: 'Prompt tokens whose keys and values were copied from another sequence instead of computed.',
+    unit: 'tokens',
+    labels: [],
+  },
+  preemptions: {
+    name: 'shoal_preemptions_total',
+    help: 'Sequences that lost their place to make room in the KV cache, and replay their tokens later.',
+    unit: 'sequences',
+    labels: [],
+  },
+  engineWait: {
+    name: 'shoal_engine_wait_seconds',
+    help: 'From the engine’s acceptance of a request to its start; the time in the queue is counted apart.',
+    unit: 'seconds',
+    labels: [],
+    buckets: LATENCY_BUCKETS,
+  },
   sequencesNow: {
     name: 'shoal_sequences',
     help: 'Sequences in the engine now, by state: waiting or running.',
@@ -153,7 +197,7 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
   registry.setDefaultLabels({ model: options.model });
   collectProcessMetrics(registry);
   const table = workerMetricTable;
-  return {
+  const metrics: WorkerMetrics = {
     registry,
     sequences: counter(table.sequences, registry),
     promptTokens: counter(table.promptTokens, registry),
@@ -164,6 +208,12 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
     stepDuration: histogram(table.stepDuration, registry),
     stepTokens: counter(table.stepTokens, registry),
     paddingTokens: counter(table.paddingTokens, registry),
+    failedRuns: counter(table.failedRuns, registry),
+    sampleDuration: histogram(table.sampleDuration, registry),
+    sampledWholeRows: counter(table.sampledWholeRows, registry),
+    prefixHitTokens: counter(table.prefixHitTokens, registry),
+    preemptions: counter(table.preemptions, registry),
+    engineWait: histogram(table.engineWait, registry),
     sequencesNow: gauge(table.sequencesNow, registry),
     slots: gauge(table.slots, registry),
     jobs: counter(table.jobs, registry),
@@ -173,4 +223,7 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
     emitDuration: histogram(table.emitDuration, registry),
     consumerErrors: counter(table.consumerErrors, registry),
   };
+  // A rate needs a zero to rise from: what is rare is there from the start.
+  for (const phase of ['prefill', 'decode']) metrics.failedRuns.inc({ phase }, 0);
+  return metrics;
 }

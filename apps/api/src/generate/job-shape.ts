@@ -19,7 +19,9 @@ export function jobJson(view: JobView, model: string): object {
     created_at: view.queuedAt,
     ...(view.finishedAt === undefined ? {} : { finished_at: view.finishedAt }),
     attempts: view.attempts,
-    ...(view.status === 'queued' ? { queue: { position: view.position ?? null } } : {}),
+    ...(view.status === 'queued'
+      ? { queue: { position: view.position ?? null, estimated_wait_ms: view.estimatedWaitMs ?? null } }
+      : {}),
     ...(view.result === undefined ? {} : resultJson(view.id, view.result)),
     ...(view.error === undefined ? {} : errorJson(ShoalError.fromBody(view.error))),
   };

@@ -5,6 +5,8 @@ import type { ApiMetrics } from '@shoal/telemetry';
 export interface RequestMeasure {
   /** Known once the model is found; an unknown name never becomes a label. */
   model: string;
+  /** Tokens of prompts and answers so far. */
+  tokens: number;
   /** Call it at every token: only the first counts. */
   firstToken(): void;
   result(result: GenerateResult): void;
@@ -19,12 +21,14 @@ export function measureRequest(metrics: ApiMetrics, clock: () => number, endpoin
   metrics.requestsInFlight.inc();
   return {
     model: '',
+    tokens: 0,
     firstToken() {
       if (waiting) metrics.timeToFirstToken.observe({ model: this.model }, seconds());
       waiting = false;
     },
     result({ usage, ride, timings }) {
       const { model } = this;
+      this.tokens += usage.promptTokens + usage.completionTokens;
       metrics.promptTokens.inc({ model }, usage.promptTokens);
       metrics.generationTokens.inc({ model }, usage.completionTokens);
       metrics.batchSize.observe({ model }, ride.batchSize);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { ShoalError } from '@shoal/protocol';
 
@@ -14,11 +15,16 @@ export interface RequestScope {
 /** The worker ends a request at its deadline and says so; past this grace the API says it itself. */
 const DEADLINE_GRACE_MS = 250;
 
+/** Made once: an error is costly to make, and every request ends. */
+const ENDED = new ShoalError('cancelled', 'the request has ended');
+
 export function openScope(
   response: ServerResponse,
   options: { timeoutMs?: number; shutdown: AbortSignal },
 ): RequestScope {
   const controller = new AbortController();
+  // Every job of the request listens to it.
+  setMaxListeners(0, controller.signal);
   const abort = (reason: ShoalError): void => controller.abort(reason);
 
   const onClose = (): void => {
@@ -46,7 +52,7 @@ export function openScope(
       clearTimeout(timer);
       response.off('close', onClose);
       options.shutdown.removeEventListener('abort', onShutdown);
-      controller.abort(new ShoalError('cancelled', 'the request has ended'));
+      controller.abort(ENDED);
     },
   };
 }

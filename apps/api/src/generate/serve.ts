@@ -1,6 +1,6 @@
 import { ShoalError, type TokensEvent } from '@shoal/protocol';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ServerDeps } from '../deps.ts';
+import type { ServerContext, ServerDeps } from '../deps.ts';
 import type { ServedModel } from '../models.ts';
 import { errorJson } from '../plugins/errors.ts';
 import { followJob } from './answer.ts';
@@ -36,25 +36,28 @@ export async function findModel(deps: ServerDeps, name: string): Promise<ServedM
  * as a whole or as a stream. When the caller leaves, or anything fails, its jobs are cancelled.
  */
 export async function serveGeneration(
-  deps: ServerDeps,
+  context: ServerContext,
   spec: GenerationSpec,
   shape: ResponseShape,
-  http: { request: FastifyRequest; reply: FastifyReply; endpoint: string; shutdown: AbortSignal },
+  http: { request: FastifyRequest; reply: FastifyReply; endpoint: string },
 ): Promise<object | undefined> {
   const { request, reply } = http;
-  const measure = measureRequest(deps.metrics, deps.clock, http.endpoint);
-  const timeoutMs = spec.timeoutMs ?? deps.config.requestTimeoutMs;
-  const scope = openScope(reply.raw, { timeoutMs, shutdown: http.shutdown });
+  const { config } = context;
+  const visit = context.limits.enter(request.tenant);
+  reply.headers(visit.headers);
+  const measure = measureRequest(context.metrics, context.clock, http.endpoint);
+  const timeoutMs = spec.timeoutMs ?? config.requestTimeoutMs;
+  const scope = openScope(reply.raw, { timeoutMs, shutdown: context.shutdown });
   let cancel = async (): Promise<void> => {};
   try {
-    const model = await findModel(deps, spec.model);
+    const model = await findModel(context, spec.model);
     measure.model = model.card.name;
-    checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
+    checkAgainstModel(spec, model.card, config.maxPromptBytes);
 
-    const acceptedAt = deps.clock();
-    const id = deps.randomId();
+    const acceptedAt = context.clock();
+    const id = context.randomId();
     const { tenant } = request;
-    const submission = { id, tenant, deadline: acceptedAt + timeoutMs, randomSeed: deps.randomSeed };
+    const submission = { id, tenant, deadline: acceptedAt + timeoutMs, randomSeed: context.randomSeed };
     const jobs = await submitAndListen(spec, model, { ...submission, signal: scope.signal });
     cancel = () =>
       cancelQuietly(
@@ -62,11 +65,15 @@ export async function serveGeneration(
         jobs.map((job) => job.id),
       );
 
+    // From here on the prompt is Redis's to keep: thousands of callers may wait, and each would hold a copy.
+    spec.inputs = [];
+    request.body = undefined;
+
     reply.header('x-shoal-job-id', jobs.map((job) => job.id).join(','));
     const fingerprint = `${model.card.revision}-${model.card.executionProvider}`;
     const meta = { id, created: Math.floor(acceptedAt / 1000), model: model.card.name, fingerprint };
     const inFlight = { spec, shape, meta, jobs, scope, measure };
-    const answer = spec.stream ? await stream(deps, inFlight, reply) : await whole(inFlight);
+    const answer = spec.stream ? await stream(context, inFlight, reply) : await whole(inFlight);
     measure.done('completed');
     return answer;
   } catch (error) {
@@ -75,6 +82,7 @@ export async function serveGeneration(
     if (reply.sent || reply.raw.headersSent) return undefined;
     throw error;
   } finally {
+    visit.leave(measure.tokens);
     scope.end();
   }
 }
@@ -91,7 +99,7 @@ async function stream(deps: ServerDeps, inFlight: InFlight, reply: FastifyReply)
   const send = (chunk: object): Promise<void> =>
     events.send(JSON.stringify(spec.includeUsage && !('usage' in chunk) ? { ...chunk, usage: null } : chunk));
   const perJob = spec.params.n ?? 1;
-  const writers = Array.from({ length: spec.inputs.length * perJob }, (_, index) => {
+  const writers = Array.from({ length: inFlight.jobs.length * perJob }, (_, index) => {
     const echo = spec.echo?.[Math.floor(index / perJob)] ?? '';
     return new ChoiceWriter({ shape, meta, index, echo, send });
   });

@@ -19,7 +19,8 @@ export function errorJson(error: unknown): ErrorJson {
 export function installErrors(app: App): void {
   app.setErrorHandler<FastifyError | ShoalError | Error>((error, request, reply) => {
     const answer = asShoalError(error);
-    if (answer.status >= 500) request.log.warn({ err: error, code: answer.code }, 'request failed');
+    if (answer.status >= 500)
+      request.log.warn({ requestId: request.id, code: answer.code, err: error }, 'request failed');
     sendError(reply, answer);
   });
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
@@ -28,7 +29,8 @@ export function installErrors(app: App): void {
   });
 }
 
-function sendError(reply: FastifyReply, error: ShoalError): void {
+/** Answers with an error of the table, with the headers that clients obey. */
+export function sendError(reply: FastifyReply, error: ShoalError): void {
   if (error.retryAfterMs !== undefined) {
     const retryAfterMs = Math.min(Math.ceil(error.retryAfterMs), 30_000);
     reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
@@ -38,7 +40,8 @@ function sendError(reply: FastifyReply, error: ShoalError): void {
   reply.code(error.status).send(errorJson(error));
 }
 
-function asShoalError(error: unknown): ShoalError {
+/** Whatever was thrown, as an error of the table. */
+export function asShoalError(error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   const { code, statusCode } = error as Partial<FastifyError>;
   const known = code === undefined ? undefined : FASTIFY_ERRORS[code];
@@ -53,6 +56,7 @@ function asShoalError(error: unknown): ShoalError {
 }
 
 const FASTIFY_ERRORS: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  FST_ERR_BAD_URL: ['invalid_request_error', 'the path is not well-formed'],
   FST_ERR_CTP_BODY_TOO_LARGE: [
     'payload_too_large',
     'the body is too large; shorten the prompt, or raise MAX_PROMPT_BYTES',

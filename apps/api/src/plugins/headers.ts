@@ -15,8 +15,11 @@ export function installHeaders(app: App): void {
     reply.header('x-content-type-options', 'nosniff');
   });
   app.addHook('onResponse', async (request, reply) => {
-    const { method, routeOptions } = request;
-    const fields = { method, route: routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) };
-    request.log.debug(fields, 'answered');
+    const { id, method, routeOptions } = request;
+    const { statusCode: status, elapsedTime } = reply;
+    request.log.debug(
+      { requestId: id, method, route: routeOptions.url, status, ms: Math.round(elapsedTime) },
+      'answered',
+    );
   });
 }

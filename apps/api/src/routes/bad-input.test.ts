@@ -297,4 +297,5 @@ test('a fault of our own tells nothing of itself', async () => {
   expect(response.statusCode).toBe(500);
   expect(response.body).not.toContain('hunter2');
   expect(log.join('')).toContain('TypeError');
+  expect(log.join('')).toContain(`"requestId":"${response.headers['x-request-id']}"`);
 });

@@ -1,5 +1,5 @@
 import type { App } from '../app.ts';
-import type { ServerDeps } from '../deps.ts';
+import type { ServerContext } from '../deps.ts';
 import { chatShape } from '../generate/chat-shape.ts';
 import { specOfChat } from '../generate/generation-spec.ts';
 import { serveGeneration } from '../generate/serve.ts';
@@ -17,9 +17,9 @@ const SCHEMA = {
 };
 
 /** Answers a conversation. */
-export function chatCompletionRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
+export function chatCompletionRoutes(app: App, context: ServerContext): void {
   app.post(ENDPOINT, { schema: SCHEMA }, (request, reply) => {
     const spec = specOfChat(request.body);
-    return serveGeneration(deps, spec, chatShape, { request, reply, endpoint: ENDPOINT, shutdown });
+    return serveGeneration(context, spec, chatShape, { request, reply, endpoint: ENDPOINT });
   });
 }

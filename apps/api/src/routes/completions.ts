@@ -1,5 +1,5 @@
 import type { App } from '../app.ts';
-import type { ServerDeps } from '../deps.ts';
+import type { ServerContext } from '../deps.ts';
 import { completionShape } from '../generate/completion-shape.ts';
 import { specOfCompletion } from '../generate/generation-spec.ts';
 import { serveGeneration } from '../generate/serve.ts';
@@ -17,9 +17,9 @@ const SCHEMA = {
 };
 
 /** Continues text or token ids. */
-export function completionRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
+export function completionRoutes(app: App, context: ServerContext): void {
   app.post(ENDPOINT, { schema: SCHEMA }, (request, reply) => {
     const spec = specOfCompletion(request.body);
-    return serveGeneration(deps, spec, completionShape, { request, reply, endpoint: ENDPOINT, shutdown });
+    return serveGeneration(context, spec, completionShape, { request, reply, endpoint: ENDPOINT });
   });
 }

@@ -1,6 +1,6 @@
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
-import type { ServerDeps } from '../deps.ts';
+import type { ServerContext } from '../deps.ts';
 import { EventStream, streamOptions } from '../generate/event-stream.ts';
 import { findJob } from '../generate/find-job.ts';
 import { eventJson } from '../generate/job-shape.ts';
@@ -21,12 +21,12 @@ const SCHEMA = {
  * A job's events from its first token, or from `Last-Event-ID` on; any replica can serve them, to many readers. The
  * `id` of an event is the length of the token log after it. Leaving does not cancel the job.
  */
-export function jobEventRoutes(app: App, deps: ServerDeps, shutdown: AbortSignal): void {
+export function jobEventRoutes(app: App, context: ServerContext): void {
   app.get('/v1/jobs/:id/events', { schema: SCHEMA }, async (request, reply) => {
     const position = positionOf(request.headers['last-event-id']);
-    const { model, view } = await findJob(deps.models, request.params.id, request.tenant);
-    const scope = openScope(reply.raw, { shutdown });
-    const stream = new EventStream(reply, streamOptions(deps));
+    const { model, view } = await findJob(context.models, request.params.id, request.tenant);
+    const scope = openScope(reply.raw, { shutdown: context.shutdown });
+    const stream = new EventStream(reply, streamOptions(context));
     try {
       let at = position;
       for await (const event of model.replies.attach(view.id, { position, signal: scope.signal })) {

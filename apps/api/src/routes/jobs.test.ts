@@ -11,7 +11,12 @@ test('a job is accepted at once, looked at while it waits, and read when it is d
   const accepted = await app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, timeout_ms: 1000 } });
   expect(accepted.statusCode).toBe(202);
   expect(accepted.headers).toMatchObject({ location: '/v1/jobs/r1', 'x-shoal-job-id': 'r1' });
-  expect(accepted.json()).toMatchObject({ id: 'r1', object: 'job', status: 'queued', queue: { position: 0 } });
+  expect(accepted.json()).toMatchObject({
+    id: 'r1',
+    object: 'job',
+    status: 'queued',
+    queue: { position: 0, estimated_wait_ms: null },
+  });
   expect(model.jobs.get('r1')?.request.replyTo).toBeUndefined();
   expect(model.jobs.get('r1')?.request.deadline).toBe(1_700_000_001_000);
 

@@ -1,6 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
-import type { ServerDeps } from '../deps.ts';
+import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
 import { jobJson } from '../generate/job-shape.ts';
 import { idempotencyKey, specOfJob, submitJobs } from '../generate/submit-jobs.ts';
@@ -44,11 +44,14 @@ const CANCEL = {
 };
 
 /** Requests that nobody waits for: submit, look, cancel. Their events are in `job-events.ts`. */
-export function jobRoutes(app: App, deps: ServerDeps): void {
+export function jobRoutes(app: App, context: ServerContext): void {
   app.post('/v1/jobs', { schema: SUBMIT, bodyLimit: BODY_BYTES }, async (request, reply) => {
     const bodies: JobBody[] = Array.isArray(request.body) ? request.body : [request.body];
     const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
-    const jobs = await submitJobs(deps, bodies.map(specOfJob), { tenant: request.tenant, key });
+    const visit = context.limits.enter(request.tenant);
+    visit.leave(0);
+    reply.headers(visit.headers);
+    const jobs = await submitJobs(context, bodies.map(specOfJob), { tenant: request.tenant, key });
     reply.code(202);
     if (Array.isArray(request.body))
       return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };
@@ -60,12 +63,12 @@ export function jobRoutes(app: App, deps: ServerDeps): void {
   });
 
   app.get('/v1/jobs/:id', { schema: LOOK }, async (request) => {
-    const { view, model } = await findJob(deps.models, request.params.id, request.tenant);
+    const { view, model } = await findJob(context.models, request.params.id, request.tenant);
     return jobJson(view, model.card.name);
   });
 
   app.delete('/v1/jobs/:id', { schema: CANCEL }, async (request, reply) => {
-    const { view, model } = await findJob(deps.models, request.params.id, request.tenant);
+    const { view, model } = await findJob(context.models, request.params.id, request.tenant);
     const outcome = await model.producer.cancel(view.id);
     if (outcome === 'unknown') throw new ShoalError('job_not_found', 'this job is no longer kept');
     // The worker that runs it will stop at its next step.

@@ -8,6 +8,7 @@ const PUBLIC = join(import.meta.dirname, '../../public');
 const FILES = [
   { path: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
   { path: '/playground.css', file: 'playground.css', type: 'text/css; charset=utf-8' },
+  { path: '/picture.js', file: 'picture.js', type: 'text/javascript; charset=utf-8' },
   { path: '/playground.js', file: 'playground.js', type: 'text/javascript; charset=utf-8' },
 ] as const;
 

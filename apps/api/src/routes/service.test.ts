@@ -67,7 +67,15 @@ test('a key lets its tenant in, whether it was configured plain or hashed', asyn
 
 test('health, metrics and the playground need no key', async () => {
   const { app } = testServer({ env: { API_KEYS: 'plain-key-1' } });
-  for (const url of ['/health/live', '/health/ready', '/metrics', '/', '/playground.js', '/playground.css']) {
+  for (const url of [
+    '/health/live',
+    '/health/ready',
+    '/metrics',
+    '/',
+    '/playground.js',
+    '/picture.js',
+    '/playground.css',
+  ]) {
     expect((await app.inject(url)).statusCode, url).toBe(200);
   }
 });

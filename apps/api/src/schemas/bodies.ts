@@ -74,7 +74,7 @@ const jobBody = z.looseObject(
 );
 
 /** Most jobs of one submission. */
-export const MAX_JOBS = 1000;
+const MAX_JOBS = 1000;
 
 /** Body of `POST /v1/jobs`. */
 export const JobsBody: z.ZodType<JobBody | JobBody[], unknown> = z

@@ -97,7 +97,14 @@ export const JobResponse: z.ZodType = z.strictObject({
   created_at: unixMs,
   finished_at: unixMs.optional(),
   attempts: count.describe('How often a worker has taken it.'),
-  queue: z.strictObject({ position: count.nullable().describe('Jobs ahead of it; null if unknown.') }).optional(),
+  queue: z
+    .strictObject({
+      position: count.nullable().describe('Jobs ahead of it; null if unknown.'),
+      estimated_wait_ms: count
+        .nullable()
+        .describe('Until its turn, at the rate of the last half minute; null if nothing drained.'),
+    })
+    .optional(),
   result: jobChoice.extend({ choices: z.array(jobChoice).optional() }).optional(),
   usage: usage.optional(),
   shoal: ride.optional(),

@@ -14,8 +14,10 @@ export interface MemoryRequest {
 }
 
 export interface MemoryPlan {
-  /** Rows of the cache. */
+  /** Rows of the cache for sequences that run. */
   slots: number;
+  /** Rows for prompts kept to be reused. */
+  prefixSlots: number;
   /** Tokens that may be in the cache at once. */
   budgetTokens: number;
 }
@@ -35,5 +37,8 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     throw new RangeError(`one sequence of ${maxModelLen} tokens needs ${needed} MB`);
   }
   const slots = overcommit ? maxBatchSize : Math.min(maxBatchSize, wholeRows);
-  return { slots, budgetTokens: Math.min(affordable, slots * maxModelLen) };
+  const prefixSlots = overcommit ? MOST_PREFIXES : Math.min(MOST_PREFIXES, wholeRows - slots);
+  return { slots, prefixSlots, budgetTokens: Math.min(affordable, (slots + prefixSlots) * maxModelLen) };
 }
+
+const MOST_PREFIXES = 16;

@@ -78,6 +78,11 @@ export class SlotTable {
     sequence.slot = undefined;
   }
 
+  /** Copies positions from a row that holds them, in use or not, to one that does not. */
+  copy(move: SlotMove): void {
+    this.#moves.push(move);
+  }
+
   /** The copies since the last call, in the order in which they must be made. */
   takeMoves(): SlotMove[] {
     const moves = this.#moves;

@@ -1,18 +1,19 @@
-/**
- * The most likely tokens of each row of a step, and what all tokens together weigh. Valid until the next run.
- */
+/** What a step's logits come to, row by row. Valid until the next run. */
 export interface Candidates {
-  /** Candidates per row, at most the vocabulary. */
+  /** Most likely tokens listed per row, at most the vocabulary; 0 when none were asked for. */
   readonly count: number;
   /** Token id of the `index`-th most likely one; of equal ones the lower id comes first. */
   id(row: number, index: number): number;
-  /** Its logit, additions included, not divided by the temperature. */
-  value(row: number, index: number): number;
-  /** log Σ exp(logit / temperature) over the whole vocabulary. */
-  logSumExp(row: number): number;
+  /**
+   * Probabilities `[vocabSize]` after additions and temperature, in float32: of every token, not of the listed ones
+   * alone. Only where temperatures were given.
+   */
+  probabilities(row: number): Float32Array;
+  /** Their sums over consecutive blocks of vocabSize / length tokens. */
+  blockMasses(row: number): Float32Array;
 }
 
-/** Numbers to add to logits before the candidates are chosen. Pairs of row and token are distinct. */
+/** Numbers to add to logits before anything else. Pairs of row and token are distinct. */
 export interface SparseAdditions {
   rows: number[];
   tokenIds: number[];
@@ -21,7 +22,9 @@ export interface SparseAdditions {
 }
 
 export interface CandidateRequest {
-  /** One per row, above 0. Absent: only the first candidate is asked for, and no log-sum-exp. */
+  /** One per row, above 0. Absent: nobody samples, and only the most likely token of each row is asked for. */
   temperatures?: readonly number[] | undefined;
+  /** With temperatures: whether to list the most likely tokens too. */
+  likeliest?: boolean | undefined;
   additions?: SparseAdditions | undefined;
 }

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { DECODER_TINY, decoder } from '@shoal/onnx-graph';
 import { loadOrt } from '@shoal/ort';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MINNOW } from '../testing/minnow.ts';
 import { ScriptedRunner } from '../testing/scripted-runner.ts';
+import { readSignature } from './graph-signature.ts';
 import { loadGraph } from './load-graph.ts';
 import type { ModelRunner, StepOutput } from './model-runner.ts';
 import { OrtRunner } from './ort-runner.ts';
@@ -15,6 +17,14 @@ async function onMinnow(backend: 'capi' | 'node-binding'): Promise<ModelRunner> 
   const graph = join(MINNOW, 'onnx', 'model.onnx');
   const loaded = await loadGraph(ort, { graph, executionProvider: 'cpu', intraOpThreads: 1 });
   return new OrtRunner({ ort, ...loaded, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 });
+}
+
+async function onTiny(): Promise<ModelRunner> {
+  const ort = await loadOrt();
+  const graph = decoder({ ...DECODER_TINY, vocab: 261, maxLen: 256, logitsIndex: true });
+  const session = await ort.createSession(graph, { intraOpThreads: 1 });
+  const signature = readSignature(session.inputs, session.outputs);
+  return new OrtRunner({ ort, session, signature, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 });
 }
 
 /** What every ModelRunner must do, the scripted double included. */
@@ -31,6 +41,7 @@ const RUNNERS: [string, () => Promise<ModelRunner>][] = [
   ],
   ['OrtRunner over the C API', () => onMinnow('capi')],
   ["OrtRunner over onnxruntime-node's sessions", () => onMinnow('node-binding')],
+  ['OrtRunner on a graph that computes logits where it is told', () => onTiny()],
 ];
 
 /** Reproducible token ids. */
@@ -57,7 +68,7 @@ describe.each(RUNNERS)('%s', (_, create) => {
   async function alone(prompt: readonly number[]): Promise<number[][]> {
     const logits = [row(await runner.prefill(0, [prompt]), 0)];
     for (let step = 0; step < 6; step++) {
-      logits.push(row(await runner.decode([tokens(step, 1)[0] ?? 0], [prompt.length + step]), 0));
+      logits.push(row(await runner.decode([tokens(step, 1)[0] ?? 0], [prompt.length + step], 0), 0));
     }
     return logits;
   }
@@ -76,6 +87,7 @@ describe.each(RUNNERS)('%s', (_, create) => {
       const output = await runner.decode(
         PROMPTS.map(() => token),
         PROMPTS.map((prompt) => prompt.length + step),
+        0,
       );
       for (const [i, logits] of together.entries()) logits.push(row(output, i));
     }
@@ -107,11 +119,11 @@ describe.each(RUNNERS)('%s', (_, create) => {
   it('prefills rows behind others without touching those', async () => {
     const [first = [], second = []] = [tokens(6, 12), tokens(7, 40)];
     await runner.prefill(0, [first]);
-    const expected = row(await runner.decode([40], [first.length]), 0);
+    const expected = row(await runner.decode([40], [first.length], 0), 0);
     await runner.prefill(0, [first]);
     await runner.prefill(1, [second, tokens(8, 3)]);
     await runner.extend(2, 3, tokens(9, 4));
-    expect(row(await runner.decode([40], [first.length]), 0)).toEqual(expected);
+    expect(row(await runner.decode([40], [first.length], 0), 0)).toEqual(expected);
   });
 
   it('copies a row', async () => {
@@ -120,7 +132,7 @@ describe.each(RUNNERS)('%s', (_, create) => {
     const expected = (await alone(prompt))[1];
     await runner.prefill(2, [prompt]);
     runner.copySlot(2, 0, prompt.length);
-    expect(row(await runner.decode([tokens(0, 1)[0] ?? 0], [prompt.length]), 0)).toEqual(expected);
+    expect(row(await runner.decode([tokens(0, 1)[0] ?? 0], [prompt.length], 0), 0)).toEqual(expected);
   });
 
   it('replays: prompt prefilled, then known tokens fed again, gives the bits of the first time', async () => {
@@ -134,12 +146,12 @@ describe.each(RUNNERS)('%s', (_, create) => {
     const fresh = await create();
     const prompt = tokens(15, 10);
     const first = row(await fresh.prefill(0, [prompt]), 0);
-    const second = row(await fresh.decode([50], [prompt.length]), 0);
+    const second = row(await fresh.decode([50], [prompt.length], 0), 0);
     await fresh.prefill(0, [tokens(16, MAX_LENGTH - 1)]);
-    await fresh.decode([51], [MAX_LENGTH - 1]);
+    await fresh.decode([51], [MAX_LENGTH - 1], 0);
     fresh.freeSlot(0);
     expect(row(await fresh.prefill(0, [prompt]), 0)).toEqual(first);
-    expect(row(await fresh.decode([50], [prompt.length]), 0)).toEqual(second);
+    expect(row(await fresh.decode([50], [prompt.length], 0), 0)).toEqual(second);
     await fresh.close();
   });
 

@@ -20,6 +20,8 @@ export interface ModelRunner {
   readonly slots: number;
   readonly maxLength: number;
   readonly vocabSize: number;
+  /** For `OrtBackend.terminate` in another thread: ends the run in progress. 0 where that is impossible. */
+  readonly interruptHandle: bigint;
 
   /**
    * Computes whole prompts (or the first chunks of prompts) into rows `firstSlot`, `firstSlot + 1`, …, overwriting
@@ -33,8 +35,13 @@ export interface ModelRunner {
    */
   extend(slot: number, past: number, tokenIds: readonly number[]): Promise<StepOutput>;
 
-  /** Feeds one token to each of the rows 0 … tokenIds.length − 1, which hold `pasts[i]` positions. */
-  decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput>;
+  /**
+   * Feeds one token to each of the rows 0 … tokenIds.length − 1, which hold `pasts[i]` positions.
+   *
+   * @param behind positions that the row after the last one holds; what lies behind them may be overwritten, see
+   * `padsLoneRow`
+   */
+  decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput>;
 
   /** Copies the first `length` positions of row `from` over those of row `to`. */
   copySlot(from: number, to: number, length: number): void;

@@ -1,5 +1,13 @@
-import type { OrtBackend, OrtBinding, OrtSession, OrtTensor } from '@shoal/ort';
+import {
+  type OrtBackend,
+  type OrtBinding,
+  OrtError,
+  type OrtSession,
+  type OrtTensor,
+  type RunControl,
+} from '@shoal/ort';
 import { KvSlabs } from '../kv-cache/kv-slabs.ts';
+import { DecodeBindings } from './decode-bindings.ts';
 import { DecodeFeeds } from './decode-feeds.ts';
 import { Disposables } from './disposables.ts';
 import type { GraphSignature } from './graph-signature.ts';
@@ -12,6 +20,8 @@ export interface OrtRunnerOptions {
   session: OrtSession;
   signature: GraphSignature;
   slots: number;
+  /** Rows of the cache beyond `slots`, which never run: for kept prefixes. Default 0. */
+  prefixSlots?: number | undefined;
   maxLength: number;
   /** Of the sampling head. */
   intraOpThreads: number;
@@ -23,13 +33,6 @@ export interface OrtRunnerOptions {
  */
 const FIRST_COPIED_LENGTH = 64;
 
-/** The decode step of one batch size: bound once, run many times. */
-interface BoundDecode {
-  binding: OrtBinding;
-  maskWidth: number;
-  freeViews: () => void;
-}
-
 /** ModelRunner over ONNX Runtime, for decoders whose attention updates its cache in place. */
 export class OrtRunner implements ModelRunner {
   readonly slots: number;
@@ -38,28 +41,46 @@ export class OrtRunner implements ModelRunner {
   readonly #ort: OrtBackend;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
+  /**
+   * Gives a lone decoding row the row behind it for company: kernels of quantised weights may compute one row in
+   * another way than several.
+   */
+  padsLoneRow = false;
+  readonly #cacheRows: number;
+  readonly #control: RunControl;
   readonly #decodeFeeds: DecodeFeeds;
   /** `[slots, 1, vocabSize]`: every run leaves the logits of its rows' last positions here. */
   readonly #logits: OrtTensor;
   /** `[slots, 1]` zeros: a decode step has one position per row, where the graph asks which logits to compute. */
-  readonly #onlyPosition: OrtTensor;
+  readonly #onlyPosition: OrtTensor | undefined;
   readonly #head: SamplingHead;
-  readonly #bound = new Map<number, BoundDecode>();
+  readonly #decodeBindings: DecodeBindings;
   #slabs: KvSlabs;
 
-  constructor({ ort, session, signature, slots, maxLength, intraOpThreads }: OrtRunnerOptions) {
+  constructor(options: OrtRunnerOptions) {
+    const { ort, session, signature, slots, maxLength, intraOpThreads } = options;
     this.slots = slots;
     this.maxLength = maxLength;
     this.vocabSize = signature.vocabSize;
+    // Two at least, for the sake of a lone row's company.
+    const rows = Math.max(2, slots);
+    this.#cacheRows = rows + (options.prefixSlots ?? 0);
     this.#ort = ort;
     this.#session = session;
     this.#signature = signature;
-    this.#decodeFeeds = new DecodeFeeds(ort, slots, maxLength, signature.positionIds);
-    this.#logits = ort.allocate(signature.logitsType, [slots, 1, signature.vocabSize]);
-    this.#onlyPosition = ort.allocate('int64', [slots, 1]);
+    this.#control = ort.createRunControl();
+    this.#decodeFeeds = new DecodeFeeds(ort, rows, maxLength, signature.positionIds);
+    this.#logits = ort.allocate(signature.logitsType, [rows, 1, signature.vocabSize]);
+    this.#onlyPosition = signature.logitsIndex ? ort.allocate('int64', [rows, 1]) : undefined;
+    const [feeds, logits, onlyPosition] = [this.#decodeFeeds, this.#logits, this.#onlyPosition];
+    this.#decodeBindings = new DecodeBindings({ session, feeds, logits, onlyPosition });
     this.#head = new SamplingHead({ ort, intraOpThreads, logits: this.#logits, logitsType: signature.logitsType });
     const copied = !ort.capabilities.zeroCopyOutputs;
     this.#slabs = this.#allocate(copied ? Math.min(FIRST_COPIED_LENGTH, maxLength) : maxLength);
+  }
+
+  get interruptHandle(): bigint {
+    return this.#control.handle;
   }
 
   prefill(firstSlot: number, prompts: readonly (readonly number[])[]): Promise<StepOutput> {
@@ -88,11 +109,15 @@ export class OrtRunner implements ModelRunner {
     });
   }
 
-  async decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput> {
+  async decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput> {
+    if (tokenIds.length === 1 && this.padsLoneRow) {
+      const [token = 0] = tokenIds;
+      return this.decode([token, token], [...pasts, behind], behind);
+    }
     const rows = tokenIds.length;
     this.#reserve(Math.max(...pasts) + 1);
     const maskWidth = this.#decodeFeeds.write(tokenIds, pasts);
-    await this.#boundDecode(rows, maskWidth).run();
+    await this.#compute(this.#decodeBindings.get(rows, maskWidth, this.#slabs));
     return this.#output(rows);
   }
 
@@ -105,12 +130,13 @@ export class OrtRunner implements ModelRunner {
   }
 
   async close(): Promise<void> {
-    this.#unbind();
+    this.#decodeBindings.clear();
     this.#head.dispose();
     this.#decodeFeeds.dispose();
     this.#logits.dispose();
-    this.#onlyPosition.dispose();
+    this.#onlyPosition?.dispose();
     this.#slabs.dispose();
+    this.#control.dispose();
     this.#session.dispose();
   }
 
@@ -153,10 +179,10 @@ export class OrtRunner implements ModelRunner {
     if (this.#signature.logitsIndex) {
       binding.bindInput('logits_index', matrix(1, lastOf));
       binding.bindOutput('logits', feeds.use(this.#logits.view(0, [rows, 1, this.vocabSize])));
-      await binding.run();
+      await this.#compute(binding);
     } else {
       binding.bindOutput('logits');
-      await binding.run();
+      await this.#compute(binding);
       const all = feeds.use(binding.output('logits'));
       for (let row = 0; row < rows; row++) this.#keepLogits(all, row * width + lastOf(row), row);
     }
@@ -174,6 +200,16 @@ export class OrtRunner implements ModelRunner {
     } else throw new Error(`logits of type ${all.type} cannot be read`);
   }
 
+  async #compute(binding: OrtBinding): Promise<void> {
+    try {
+      await binding.run({ control: this.#control });
+    } catch (cause) {
+      // Whoever ended this run did not mean those that follow.
+      if (cause instanceof OrtError && cause.code === 'terminated') this.#control.reset();
+      throw cause;
+    }
+  }
+
   #output(rows: number): StepOutput {
     return {
       rows,
@@ -182,44 +218,10 @@ export class OrtRunner implements ModelRunner {
     };
   }
 
-  #boundDecode(rows: number, maskWidth: number): OrtBinding {
-    const known = this.#bound.get(rows);
-    if (known !== undefined && known.maskWidth === maskWidth) return known.binding;
-    const bound = known ?? this.#bindDecode(rows);
-    this.#decodeFeeds.bind(bound.binding, rows);
-    bound.maskWidth = maskWidth;
-    return bound.binding;
-  }
-
-  #bindDecode(rows: number): BoundDecode {
-    const binding = this.#session.createBinding();
-    const logits = this.#logits.view(0, [rows, 1, this.vocabSize]);
-    binding.bindOutput('logits', logits);
-    const position = this.#onlyPosition.view(0, [rows, 1]);
-    if (this.#signature.logitsIndex) binding.bindInput('logits_index', position);
-    const freeSlabViews = this.#slabs.bind(binding, 0, rows);
-    const freeViews = () => {
-      logits.dispose();
-      position.dispose();
-      freeSlabViews();
-    };
-    const bound = { binding, maskWidth: 0, freeViews };
-    this.#bound.set(rows, bound);
-    return bound;
-  }
-
-  #unbind(): void {
-    for (const { binding, freeViews } of this.#bound.values()) {
-      binding.dispose();
-      freeViews();
-    }
-    this.#bound.clear();
-  }
-
   #allocate(length: number): KvSlabs {
     return new KvSlabs({
       signature: this.#signature,
-      slots: this.slots,
+      slots: this.#cacheRows,
       length,
       allocate: (type, shape) => this.#ort.allocate(type, shape),
     });
@@ -233,7 +235,7 @@ export class OrtRunner implements ModelRunner {
     while (length < positions) length *= 2;
     const grown = this.#allocate(Math.min(length, this.maxLength));
     this.#slabs.copyInto(grown);
-    this.#unbind();
+    this.#decodeBindings.clear();
     this.#slabs.dispose();
     this.#slabs = grown;
   }

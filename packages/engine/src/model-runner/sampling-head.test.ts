@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { plainOutput } from '../testing/plain-candidates.ts';
 import { TestRandom } from '../testing/random.ts';
 import type { CandidateRequest, Candidates } from './candidates.ts';
+import { blockSize } from './head-graphs.ts';
 import { SamplingHead } from './sampling-head.ts';
 
 const SLOTS = 16;
@@ -26,8 +27,8 @@ function headOver(rows: readonly Float32Array[]): SamplingHead {
 
 const read = (candidates: Candidates, row: number) => ({
   ids: Array.from({ length: candidates.count }, (_, i) => candidates.id(row, i)),
-  values: Array.from({ length: candidates.count }, (_, i) => candidates.value(row, i)),
-  logSumExp: candidates.logSumExp(row),
+  probabilities: candidates.probabilities(row).slice(),
+  blockMasses: candidates.blockMasses(row).slice(),
 });
 
 describe('SamplingHead', () => {
@@ -40,39 +41,50 @@ describe('SamplingHead', () => {
 
   it.each<[string, CandidateRequest]>([
     ['plain', { temperatures }],
-    ['with additions', { temperatures, additions }],
+    ['with the likeliest', { temperatures, likeliest: true }],
+    ['with additions', { temperatures, likeliest: true, additions }],
+    ['greedy', {}],
+    ['greedy with additions', { additions }],
   ])('gives what plain arithmetic gives: %s', async (_, request) => {
     const head = headOver(LOGITS);
     const [got, expected] = [await head.run(SLOTS, request), await plainOutput(LOGITS, 64).candidates(request)];
-    expect(got.count).toBe(64);
+    expect(got.count).toBe(expected.count);
     for (let row = 0; row < SLOTS; row++) {
       const [seen, wanted] = [read(got, row), read(expected, row)];
-      expect({ ids: seen.ids, values: seen.values }).toEqual({ ids: wanted.ids, values: wanted.values });
-      expect(seen.logSumExp).toBeCloseTo(wanted.logSumExp, 3);
+      expect(seen.ids).toEqual(wanted.ids);
+      if (request.temperatures === undefined) continue;
+      for (const [id, probability] of seen.probabilities.entries()) {
+        expect(Math.abs(probability - (wanted.probabilities[id] ?? 0))).toBeLessThan(1e-6);
+      }
+      const size = VOCABULARY / seen.blockMasses.length;
+      for (const [block, mass] of seen.blockMasses.entries()) {
+        const sum = seen.probabilities.subarray(block * size, (block + 1) * size).reduce((a, b) => a + b, 0);
+        expect(mass).toBeCloseTo(sum, 5);
+      }
     }
-    head.dispose();
-  });
-
-  it.each<[string, CandidateRequest]>([
-    ['plain', {}],
-    ['with additions', { additions }],
-  ])('gives only the best where nobody samples: %s', async (_, request) => {
-    const head = headOver(LOGITS);
-    const [got, expected] = [await head.run(SLOTS, request), await plainOutput(LOGITS, 1).candidates(request)];
-    expect(got.count).toBe(1);
-    for (let row = 0; row < SLOTS; row++) expect(got.id(row, 0)).toBe(expected.id(row, 0));
     head.dispose();
   });
 
   it('gives a row the same bits whatever rows are beside it', async () => {
     const together = headOver(LOGITS);
-    const batch = await together.run(SLOTS, { temperatures });
+    const batch = await together.run(SLOTS, { temperatures, likeliest: true });
     const expected = LOGITS.map((_, row) => read(batch, row));
     for (const [row, logits] of LOGITS.entries()) {
       const alone = headOver([logits]);
-      expect(read(await alone.run(1, { temperatures: [temperatures[row] ?? 1] }), 0)).toEqual(expected[row]);
+      const request = { temperatures: [temperatures[row] ?? 1], likeliest: true };
+      expect(read(await alone.run(1, request), 0)).toEqual(expected[row]);
       alone.dispose();
     }
     together.dispose();
+  });
+
+  it.each([
+    [49_152, 192],
+    [151_936, 128],
+    [50_257, 29],
+    [261, 9],
+    [13, 13],
+  ])('cuts a vocabulary of %i into blocks of %i, which divides it', (vocabSize, size) => {
+    expect(blockSize(vocabSize)).toBe(size);
   });
 });

@@ -33,12 +33,15 @@ describe('loading a model', () => {
       revision: expect.stringMatching(/^[0-9a-f]{12}$/),
       dtype: 'fp32',
       executionProvider: 'cpu',
+      fingerprint: expect.stringMatching(/^[0-9a-f]{12}$/),
+      invariance: { batch: true, padding: true, chunk: true, replay: true },
     });
     await engine.close();
     await edit('config.json', (text) => `${text}\n`);
     const other = await load({ maxModelLen: 100 });
     expect(other.model.maxModelLen).toBe(100);
     expect(other.model.revision).not.toBe(engine.model.revision);
+    expect(other.model.fingerprint).not.toBe(engine.model.fingerprint);
     await other.close();
   });
 

@@ -2,11 +2,14 @@ import { loadOrt } from '@shoal/ort';
 import { ContinuousScheduler } from '../continuous-scheduler.ts';
 import type { EngineParts } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
+import type { MemoryPlan } from '../kv-cache/memory-plan.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
 import { loadGraph } from '../model-runner/load-graph.ts';
 import { OrtRunner } from '../model-runner/ort-runner.ts';
-import type { Scheduler } from '../scheduler.ts';
+import { type Invariance, probeInvariance } from '../model-runner/probe-invariance.ts';
+import type { Scheduler, SchedulerLimits } from '../scheduler.ts';
 import { StaticScheduler } from '../static-scheduler.ts';
+import { numericsFingerprint } from './fingerprint.ts';
 import { readModelConfig } from './model-config.ts';
 import { findGraph, hashModel } from './model-files.ts';
 import { modelFault } from './read-json.ts';
@@ -29,27 +32,37 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
     }
     const memory = planModelMemory(options, signature);
     const limits = { ...options, maxBatchSize: memory.slots, maxBatchTokens: prefillTokens(options, signature) };
+    const runner = new OrtRunner({
+      ort,
+      session,
+      signature,
+      slots: memory.slots,
+      prefixSlots: options.batching === 'static' ? 0 : memory.prefixSlots,
+      maxLength: options.maxModelLen,
+      intraOpThreads: options.intraOpThreads,
+    });
+    const { dtype, executionProvider, maxModelLen, batching } = options;
+    const invariance = await settleInvariance(runner);
+    const revision = await hashModel(directory, graph);
+    const runtime = `${ort.version} ${ort.kind}`;
+    const { padsLoneRow } = runner;
+    const fingerprint = await numericsFingerprint({ revision, dtype, executionProvider, runtime, padsLoneRow });
     return {
       model: {
-        maxModelLen: options.maxModelLen,
+        maxModelLen,
         vocabSize: config.vocabSize,
         chat: tokenizer.chat,
-        revision: await hashModel(directory, graph),
-        dtype: options.dtype,
-        executionProvider: options.executionProvider,
+        revision,
+        dtype,
+        executionProvider,
+        fingerprint,
+        invariance,
       },
       tokenizer,
       eosTokenIds: config.eosTokenIds,
-      batching: options.batching,
-      scheduler: schedulerOf(options, limits, memory.budgetTokens),
-      runner: new OrtRunner({
-        ort,
-        session,
-        signature,
-        slots: memory.slots,
-        maxLength: options.maxModelLen,
-        intraOpThreads: options.intraOpThreads,
-      }),
+      batching,
+      scheduler: schedulerOf(options, limits, memory),
+      runner,
     };
   } catch (cause) {
     session.dispose();
@@ -57,14 +70,20 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
   }
 }
 
-function schedulerOf(
-  options: ResolvedOptions,
-  limits: ConstructorParameters<typeof StaticScheduler>[0],
-  budgetTokens: number,
-): Scheduler {
-  return options.batching === 'static'
-    ? new StaticScheduler(limits)
-    : new ContinuousScheduler({ ...limits, budgetTokens });
+/** Probes the model; where only a lone row differs from one in company, lone rows get company. */
+export async function settleInvariance(runner: OrtRunner): Promise<Invariance> {
+  const bare = await probeInvariance(runner);
+  if (bare.batch) return bare;
+  runner.padsLoneRow = true;
+  const padded = await probeInvariance(runner);
+  if (!padded.batch) runner.padsLoneRow = false;
+  return padded.batch ? padded : bare;
+}
+
+function schedulerOf(options: ResolvedOptions, limits: SchedulerLimits, memory: MemoryPlan): Scheduler {
+  if (options.batching === 'static') return new StaticScheduler(limits);
+  const { budgetTokens, prefixSlots } = memory;
+  return new ContinuousScheduler({ ...limits, budgetTokens, prefixSlots });
 }
 
 /** The logits of one pass may take this much where the graph computes them for every position. */

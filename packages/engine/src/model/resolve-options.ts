@@ -47,7 +47,7 @@ export function planModelMemory(options: ResolvedOptions, signature: GraphSignat
   const { maxModelLen, maxBatchSize } = options;
   const budgetBytes =
     options.kvCacheMb === undefined
-      ? Math.min(DEFAULT_SHARE * availableMemory(), bytesPerToken * maxModelLen * maxBatchSize)
+      ? Math.min(DEFAULT_SHARE * availableMemory(), bytesPerToken * maxModelLen * maxBatchSize * 2)
       : options.kvCacheMb * 2 ** 20;
   // Only the CPU's memory is not taken before it is touched, and can be given back row by row.
   const overcommit = options.executionProvider === 'cpu' && options.batching === 'continuous';

@@ -1,19 +1,22 @@
-/** The head of a row's distribution: its most likely tokens, from the most likely down. */
-export interface Distribution {
-  /** Tokens listed. */
-  readonly size: number;
-  /** True when these are all tokens that there are. */
-  readonly complete: boolean;
-  id(index: number): number;
-  /** Probability among all tokens, after temperature. */
-  probability(index: number): number;
-}
-
-/** What narrows the choice. Absent values are off. */
+/** What narrows the choice. Absent values, topK 0 and topP 1 are off. */
 export interface Narrowing {
   topK: number;
   topP: number;
   minP?: number | undefined;
+}
+
+export function narrows({ topK, topP, minP = 0 }: Narrowing): boolean {
+  return topK > 0 || topP < 1 || minP > 0;
+}
+
+/** The most likely tokens of a row, from the most likely down. */
+export interface Listed {
+  readonly size: number;
+  /** True when these are all tokens that there are. */
+  readonly complete: boolean;
+  id(index: number): number;
+  /** Probability among all tokens. */
+  probability(index: number): number;
 }
 
 /** How many of the listed tokens may be chosen, and their mass; `exact` is false when others may be chosen too. */
@@ -31,26 +34,26 @@ interface Kept {
  * @param u uniform in [0, 1)
  * @returns undefined when the listed tokens do not reach far enough to tell
  */
-export function draw(distribution: Distribution, narrowing: Narrowing, u: number): number | undefined {
-  const kept = narrow(distribution, narrowing);
+export function drawListed(listed: Listed, narrowing: Narrowing, u: number): number | undefined {
+  const kept = narrow(listed, narrowing);
   if (kept === undefined) return undefined;
   const target = u * kept.mass;
   let reached = 0;
   for (let index = 0; index < kept.size; index++) {
-    reached += distribution.probability(index);
-    if (reached > target) return distribution.id(index);
+    reached += listed.probability(index);
+    if (reached > target) return listed.id(index);
   }
   // Rounding may leave the sum a hair below the mass: the last one takes that hair.
-  return kept.exact ? distribution.id(kept.size - 1) : undefined;
+  return kept.exact ? listed.id(kept.size - 1) : undefined;
 }
 
-function narrow(distribution: Distribution, { topK, topP, minP = 0 }: Narrowing): Kept | undefined {
-  let size = distribution.size;
-  let exact = distribution.complete;
+function narrow(listed: Listed, { topK, topP, minP = 0 }: Narrowing): Kept | undefined {
+  let size = listed.size;
+  let exact = listed.complete;
   if (minP > 0) {
-    const threshold = minP * distribution.probability(0);
+    const threshold = minP * listed.probability(0);
     let likely = 1;
-    while (likely < size && distribution.probability(likely) >= threshold) likely++;
+    while (likely < size && listed.probability(likely) >= threshold) likely++;
     if (likely === size && !exact) return undefined;
     size = likely;
     exact = true;
@@ -63,16 +66,42 @@ function narrow(distribution: Distribution, { topK, topP, minP = 0 }: Narrowing)
   let mass = 1;
   if (exact) {
     mass = 0;
-    for (let index = 0; index < size; index++) mass += distribution.probability(index);
+    for (let index = 0; index < size; index++) mass += listed.probability(index);
   }
-  return topP < 1 ? nucleus(distribution, { size, mass, exact }, topP * mass) : { size, mass, exact };
+  return topP < 1 ? nucleus(listed, { size, mass, exact }, topP * mass) : { size, mass, exact };
 }
 
-function nucleus(distribution: Distribution, kept: Kept, wanted: number): Kept | undefined {
+function nucleus(listed: Listed, kept: Kept, wanted: number): Kept | undefined {
   let mass = 0;
   for (let index = 0; index < kept.size; index++) {
-    mass += distribution.probability(index);
+    mass += listed.probability(index);
     if (mass >= wanted) return { size: index + 1, mass, exact: true };
   }
   return kept.exact ? kept : undefined;
+}
+
+/**
+ * The token at `u` of the whole distribution, its tokens side by side in order of their ids: first the block, then
+ * the token in it, so that two short stretches are looked through and not the vocabulary.
+ *
+ * @param probabilities `[vocabSize]`
+ * @param masses sums of the probabilities over consecutive blocks
+ */
+export function drawByBlocks(probabilities: Float32Array, masses: Float32Array, u: number): number {
+  let total = 0;
+  for (const mass of masses) total += mass;
+  const target = u * total;
+  let reached = 0;
+  let block = 0;
+  while (block < masses.length - 1 && reached + (masses[block] ?? 0) <= target) reached += masses[block++] ?? 0;
+  const size = probabilities.length / masses.length;
+  let last = block * size;
+  for (let id = block * size; id < (block + 1) * size; id++) {
+    const probability = probabilities[id] ?? 0;
+    if (probability === 0) continue;
+    last = id;
+    reached += probability;
+    if (reached > target) break;
+  }
+  return last;
 }

@@ -2,10 +2,10 @@ import type { ChosenLogprob } from '@shoal/protocol';
 import type { Candidates, SparseAdditions } from '../model-runner/candidates.ts';
 import type { StepOutput } from '../model-runner/model-runner.ts';
 import type { Sequence } from '../sequence.ts';
-import { type Distribution, draw } from './distribution.ts';
+import { drawByBlocks, drawListed, type Listed, type Narrowing, narrows } from './distribution.ts';
 import { logprobsOf } from './logprobs.ts';
 import { uniform } from './random.ts';
-import { drawBeyond, drawFromRow } from './whole-row.ts';
+import { RankedRow } from './ranked-row.ts';
 
 /** A token chosen, with its log probability where that was asked for. */
 export interface Choice {
@@ -17,19 +17,12 @@ export interface Choice {
 export class StepSampler {
   readonly #output: StepOutput;
   readonly #candidates: Candidates;
-  readonly #additions: ReadonlyMap<number, ReadonlyMap<number, number>>;
   readonly #textOf: (tokenId: number) => string;
   #wholeRows = 0;
 
-  private constructor(
-    output: StepOutput,
-    candidates: Candidates,
-    additions: ReadonlyMap<number, ReadonlyMap<number, number>>,
-    textOf: (tokenId: number) => string,
-  ) {
+  private constructor(output: StepOutput, candidates: Candidates, textOf: (tokenId: number) => string) {
     this.#output = output;
     this.#candidates = candidates;
-    this.#additions = additions;
     this.#textOf = textOf;
   }
 
@@ -46,15 +39,16 @@ export class StepSampler {
     for (const [row, sequence] of rows.entries()) {
       if (sequence?.adjuster !== undefined) additions.set(row, sequence.adjuster.additions(output.logits(row)));
     }
-    const greedy = rows.every((sequence) => sequence === undefined || sequence.params.temperature === 0);
+    const sampled = rows.filter((sequence) => sequence !== undefined && sequence.params.temperature > 0);
     const candidates = await output.candidates({
-      temperatures: greedy ? undefined : rows.map((sequence) => sequence?.params.temperature || 1),
+      temperatures: sampled.length === 0 ? undefined : rows.map((sequence) => sequence?.params.temperature || 1),
+      likeliest: rows.some((sequence) => sequence?.params.temperature === 0 || narrowed(sequence)),
       additions: flatten(additions),
     });
-    return new StepSampler(output, candidates, additions, textOf);
+    return new StepSampler(output, candidates, textOf);
   }
 
-  /** Rows of this step that had to be read in full because their candidates did not reach far enough. */
+  /** Rows of this step that had to be ranked in full because their likeliest tokens did not decide the draw. */
   get wholeRows(): number {
     return this.#wholeRows;
   }
@@ -66,40 +60,44 @@ export class StepSampler {
    */
   choose(row: number, sequence: Sequence): Choice {
     const { temperature, logprobs } = sequence.params;
-    if (!Number.isFinite(this.#candidates.value(row, 0))) throw new Error('the model returned no finite logit');
-    const token = temperature === 0 ? this.#candidates.id(row, 0) : this.#draw(row, sequence);
+    const token = temperature === 0 ? this.#likeliest(row) : this.#draw(row, sequence);
     if (logprobs === undefined) return { token };
     return { token, logprob: logprobsOf(this.#output.logits(row), token, logprobs, this.#textOf) };
   }
 
-  /** The random number comes first; the row is read in full only where the candidates cannot decide it. */
-  #draw(row: number, sequence: Sequence): number {
-    const { temperature, topK, topP, minP } = sequence.params;
-    const logSumExp = this.#candidates.logSumExp(row);
-    if (!Number.isFinite(logSumExp)) throw new Error('the model returned no finite logit');
-    const u = uniform(sequence.seed, sequence.choice, sequence.tokenIds.length);
-    const distribution: Distribution = {
-      size: this.#candidates.count,
-      complete: this.#candidates.count === this.#output.logits(row).length,
-      id: (index) => this.#candidates.id(row, index),
-      probability: (index) => Math.exp(this.#candidates.value(row, index) / temperature - logSumExp),
-    };
-    const narrowing = { topK, topP, minP };
-    const token = draw(distribution, narrowing, u);
-    if (token !== undefined) return token;
-    this.#wholeRows += 1;
-    const whole = { logits: this.#adjusted(row), temperature, logSumExp };
-    const narrowed = topK > 0 || topP < 1 || (minP ?? 0) > 0;
-    return narrowed ? drawFromRow(whole, narrowing, u) : drawBeyond(whole, distribution, u);
+  #likeliest(row: number): number {
+    const token = this.#candidates.id(row, 0);
+    if (Number.isFinite(this.#output.logits(row)[token])) return token;
+    throw new Error('the model returned no finite logit');
   }
 
-  #adjusted(row: number): Float32Array {
-    const additions = this.#additions.get(row);
-    if (additions === undefined) return this.#output.logits(row);
-    const logits = this.#output.logits(row).slice();
-    for (const [token, addition] of additions) logits[token] = (logits[token] ?? 0) + addition;
-    return logits;
+  /** The random number comes first; what is listed decides it, or else the whole row does. */
+  #draw(row: number, sequence: Sequence): number {
+    const probabilities = this.#candidates.probabilities(row);
+    // One logit that is no number makes all probabilities so.
+    if (!Number.isFinite(probabilities[0])) throw new Error('the model returned no finite logit');
+    const u = uniform(sequence.seed, sequence.choice, sequence.tokenIds.length);
+    const narrowing: Narrowing = sequence.params;
+    if (!narrows(narrowing)) return drawByBlocks(probabilities, this.#candidates.blockMasses(row), u);
+    const token = drawListed(this.#listed(row, probabilities), narrowing, u);
+    if (token !== undefined) return token;
+    this.#wholeRows += 1;
+    return new RankedRow(probabilities).draw(narrowing, u);
   }
+
+  #listed(row: number, probabilities: Float32Array): Listed {
+    const size = this.#candidates.count;
+    return {
+      size,
+      complete: size === probabilities.length,
+      id: (index) => this.#candidates.id(row, index),
+      probability: (index) => probabilities[this.#candidates.id(row, index)] ?? 0,
+    };
+  }
+}
+
+function narrowed(sequence: Sequence | undefined): boolean {
+  return sequence !== undefined && sequence.params.temperature > 0 && narrows(sequence.params);
 }
 
 function flatten(additions: ReadonlyMap<number, ReadonlyMap<number, number>>): SparseAdditions | undefined {

@@ -22,17 +22,31 @@ function plainCandidates(logits: readonly Float32Array[], request: CandidateRequ
     const values = rows[row];
     if (values !== undefined) values[token] = (values[token] ?? Number.NaN) + (additions?.values[i] ?? 0);
   }
-  const order = rows.map((row) => [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b));
+  const greedy = temperatures === undefined;
+  const order = rows.map((row) => (greedy ? [best(row)] : byLikelihood(row)));
+  const probabilities = greedy ? [] : rows.map((row, index) => softmax(row, temperatures[index] ?? 1));
+  const listed = greedy ? 1 : request.likeliest ? count : 0;
   return {
-    count: Math.min(temperatures === undefined ? 1 : count, logits[0]?.length ?? 0),
+    count: Math.min(listed, logits[0]?.length ?? 0),
     id: (row, index) => order[row]?.[index] ?? -1,
-    value: (row, index) => rows[row]?.[order[row]?.[index] ?? -1] ?? Number.NaN,
-    logSumExp: (row) => logSumExp(rows[row] ?? [], temperatures?.[row] ?? 1),
+    probabilities: (row) => probabilities[row] ?? new Float32Array(),
+    blockMasses: (row) => Float32Array.of(probabilities[row]?.reduce((sum, share) => sum + share, 0) ?? Number.NaN),
   };
 }
 
-function logSumExp(values: Iterable<number>, temperature: number): number {
-  const scaled = Array.from(values, (value) => value / temperature);
-  const highest = Math.max(...scaled);
-  return highest + Math.log(scaled.reduce((sum, value) => sum + Math.exp(value - highest), 0));
+function best(row: Float32Array): number {
+  let leader = 0;
+  for (let id = 1; id < row.length; id++) if ((row[id] ?? 0) > (row[leader] ?? 0)) leader = id;
+  return leader;
+}
+
+function byLikelihood(row: Float32Array): number[] {
+  return [...row.keys()].sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
+}
+
+function softmax(values: Float32Array, temperature: number): Float32Array {
+  const highest = Math.max(...values);
+  const weights = Float64Array.from(values, (value) => Math.exp((value - highest) / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return Float32Array.from(weights, (weight) => weight / total);
 }

@@ -48,6 +48,7 @@ export function scriptedEngine(options: ScriptedOptions = {}): ScriptedEngine {
     maxQueueDelayMs: options.maxQueueDelayMs ?? (batching === 'static' ? 50 : 0),
     maxBatchTokens: options.maxBatchTokens ?? 100_000,
     budgetTokens: options.budgetTokens ?? 1_000_000,
+    prefixSlots: options.prefixSlots,
   };
   const model: EngineModel = {
     maxModelLen,
@@ -56,8 +57,10 @@ export function scriptedEngine(options: ScriptedOptions = {}): ScriptedEngine {
     revision: '000000000000',
     dtype: 'fp32',
     executionProvider: 'scripted',
+    fingerprint: '000000000000',
+    invariance: { batch: true, padding: true, chunk: true, replay: true },
   };
-  const slots = limits.maxBatchSize;
+  const slots = limits.maxBatchSize + (limits.prefixSlots ?? 0);
   const runner = new ScriptedRunner({ slots, maxLength: maxModelLen, vocabSize: BYTE_VOCABULARY, next });
   const clock = new FakeClock();
   const scheduler = batching === 'static' ? new StaticScheduler(limits) : new ContinuousScheduler(limits);

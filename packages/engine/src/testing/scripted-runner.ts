@@ -17,10 +17,13 @@ export class ScriptedRunner implements ModelRunner {
   readonly slots: number;
   readonly maxLength: number;
   readonly vocabSize: number;
+  readonly interruptHandle = 0n;
   /** Every run, in order. */
   readonly runs: { phase: 'prefill' | 'extend' | 'decode'; rows: number; tokens: number }[] = [];
   /** Called before each run; what it throws is the run's failure. */
-  beforeRun: (() => void | Promise<void>) | undefined;
+  beforeRun: ((phase: 'prefill' | 'extend' | 'decode', rows: number) => void | Promise<void>) | undefined;
+  /** Called with the histories of the rows that were just written; what it throws is the run's failure. */
+  afterWrite: ((histories: readonly (readonly number[])[]) => void) | undefined;
   /** Lets a run take time: told of what was computed, once it was. */
   duration: ((phase: 'prefill' | 'extend' | 'decode', tokens: number) => void) | undefined;
   /** Turns the logits of a row into others: for broken rows. */
@@ -50,7 +53,9 @@ export class ScriptedRunner implements ModelRunner {
     return this.#output(slot, 1);
   }
 
-  async decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput> {
+  async decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput> {
+    const next = this.#histories[tokenIds.length];
+    if (next !== undefined && behind > next.length) throw new Error(`the row behind holds ${next.length} positions`);
     await this.#begin('decode', tokenIds.length, tokenIds.length);
     for (const [slot, token] of tokenIds.entries()) this.#write(slot, pasts[slot] ?? 0, [token]);
     return this.#output(0, tokenIds.length);
@@ -70,7 +75,7 @@ export class ScriptedRunner implements ModelRunner {
 
   async #begin(phase: 'prefill' | 'extend' | 'decode', rows: number, tokens: number): Promise<void> {
     if (this.closed) throw new Error('the runner is closed');
-    await this.beforeRun?.();
+    await this.beforeRun?.(phase, rows);
     this.runs.push({ phase, rows, tokens });
     this.duration?.(phase, tokens);
   }
@@ -91,6 +96,7 @@ export class ScriptedRunner implements ModelRunner {
   }
 
   #output(firstSlot: number, rows: number): StepOutput {
+    this.afterWrite?.(Array.from({ length: rows }, (_, row) => this.#row(firstSlot + row)));
     const logits = Array.from({ length: rows }, (_, row) => {
       const history = this.#row(firstSlot + row);
       const values = new Float32Array(this.vocabSize);

@@ -18,7 +18,11 @@ export class EngineHost {
     this.#engine = engine;
     this.#stats = stats;
     this.#post = post;
-    engine.observe((fact) => this.#pending().facts.push(fact));
+    engine.observe((fact) => {
+      // Before the run, so that whoever watches the statistics sees that something is running while it lasts.
+      if (fact.type === 'started') stats.write(engine.stats());
+      this.#pending().facts.push(fact);
+    });
   }
 
   async handle(command: ThreadCommand): Promise<void> {

@@ -63,13 +63,46 @@ describe('EngineThread', () => {
   });
 });
 
+describe('interrupting', () => {
+  it('ends the run in progress for those in it, and for nobody else', async () => {
+    const thread = await EngineThread.start({ ...OPTIONS, maxBatchSize: 64 });
+    const request = { prompt: 'Tell a story about a cat.', params: { ...GREEDY, ignoreEos: true } };
+    const doomed = Promise.allSettled(
+      Array.from({ length: 64 }, (_, i) => readAnswer(thread.generate({ id: `d${i}`, ...request }))),
+    );
+    let ended = false;
+    void doomed.then(() => {
+      ended = true;
+    });
+    // A run may just be over when it is told to end, and that word then meets the next one: never is it lost.
+    while (!ended) {
+      expect(await thread.interrupt()).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    for (const outcome of await doomed) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'inference_error' } });
+    }
+    let answered = false;
+    // The last word may have come after the last run: then it meets this one.
+    for (let attempt = 0; attempt < 2 && !answered; attempt++) {
+      const next = { id: `next${attempt}`, prompt: 'x', params: { ...GREEDY, maxTokens: 2 } };
+      answered = await readAnswer(thread.generate(next)).then(
+        () => true,
+        () => false,
+      );
+    }
+    expect(answered).toBe(true);
+    await thread.close();
+  });
+});
+
 describe('the death of the thread', () => {
   /** A thread that says it is ready, and dies at the first command. */
   const entry = new URL(
     `data:text/javascript,${encodeURIComponent(`
       import { parentPort } from 'node:worker_threads';
       parentPort.on('message', () => process.exit(9));
-      parentPort.postMessage({ type: 'ready', model: {} });
+      parentPort.postMessage({ type: 'ready', model: {}, interruptHandle: 0n });
     `)}`,
   );
 

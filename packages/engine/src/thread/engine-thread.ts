@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { loadOrt } from '@shoal/ort';
 import { ShoalError } from '@shoal/protocol';
 import type { EngineOptions } from '../engine-options.ts';
 import { EventStream } from '../event-stream.ts';
@@ -30,11 +31,14 @@ export class EngineThread implements GenerationEngine {
   #dead: ShoalError | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(worker: Worker, stats: SharedStats, model: EngineModel, options: EngineThreadOptions) {
+  readonly #interruptHandle: bigint;
+
+  private constructor(worker: Worker, stats: SharedStats, ready: Ready, options: EngineThreadOptions) {
     this.#worker = worker;
     this.#stats = stats;
     this.#options = options;
-    this.model = model;
+    this.#interruptHandle = ready.interruptHandle;
+    this.model = ready.model;
     worker.on('message', (report: ThreadReport) => this.#receive(report));
     worker.on('error', (cause) => this.#die(cause));
     worker.on('exit', (code) => this.#die(new Error(`exit code ${code}`)));
@@ -48,13 +52,25 @@ export class EngineThread implements GenerationEngine {
       workerData,
       name: 'shoal-engine',
     });
-    const model = await loaded(worker);
-    return new EngineThread(worker, stats, model, threadOptions);
+    return new EngineThread(worker, stats, await loaded(worker), threadOptions);
   }
 
   /** The step counter in shared memory: one element, readable while the engine thread is inside a run. */
   get stepCounter(): Int32Array {
     return this.#stats.stepCounter;
+  }
+
+  /**
+   * Ends the run that the thread is in, at its next operator: for a step that takes too long. Its sequences fail with
+   * `inference_error`. Resolves to false where the runtime cannot do that, and to nothing better for a device that
+   * hangs inside one operator: then only the end of the process helps.
+   */
+  async interrupt(): Promise<boolean> {
+    if (this.#interruptHandle === 0n || this.#gone) return false;
+    const ort = await loadOrt();
+    if (!ort.capabilities.terminate || this.#gone) return false;
+    ort.terminate(this.#interruptHandle);
+    return true;
   }
 
   generate(request: EngineRequest, signal?: AbortSignal): AsyncIterable<EngineEvent> {
@@ -82,6 +98,10 @@ export class EngineThread implements GenerationEngine {
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
     return this.#closing;
+  }
+
+  get #gone(): boolean {
+    return this.#dead !== undefined || this.#closing !== undefined;
   }
 
   #refusal(): ShoalError | undefined {
@@ -130,8 +150,10 @@ export class EngineThread implements GenerationEngine {
   }
 }
 
-/** The model's description once it is loaded. */
-async function loaded(worker: Worker): Promise<EngineModel> {
+type Ready = Extract<ThreadReport, { type: 'ready' }>;
+
+/** The thread's word that the model is loaded. */
+async function loaded(worker: Worker): Promise<Ready> {
   const listeners = new AbortController();
   const first = (event: string): Promise<unknown[]> => once(worker, event, { signal: listeners.signal });
   const ended = first('exit').then(([code]) => {
@@ -146,7 +168,7 @@ async function loaded(worker: Worker): Promise<EngineModel> {
       throw new ShoalError('inference_error', `the engine thread did not start: ${cause.message}`, { cause });
     })
     .finally(() => listeners.abort());
-  if (report.type === 'ready') return report.model;
+  if (report.type === 'ready') return report;
   await worker.terminate();
   if (report.type === 'refused') throw ShoalError.fromBody(report.error);
   throw new ShoalError('inference_error', 'the engine thread did not start: unexpected report');

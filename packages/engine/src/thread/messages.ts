@@ -18,7 +18,7 @@ export type ThreadCommand =
 
 /** From the thread. `step` carries everything that happened since the last one. */
 export type ThreadReport =
-  | { type: 'ready'; model: EngineModel }
+  | { type: 'ready'; model: EngineModel; interruptHandle: bigint }
   | { type: 'refused'; error: ErrorBody }
   | { type: 'step'; events: TicketEvent[]; facts: EngineFact[] }
   | { type: 'closed' };

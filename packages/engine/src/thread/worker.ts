@@ -19,7 +19,7 @@ async function main(): Promise<void> {
       await host.handle(command);
       if (command.type === 'close') port.close();
     });
-    post({ type: 'ready', model: engine.model });
+    post({ type: 'ready', model: engine.model, interruptHandle: engine.interruptHandle });
   } catch (cause) {
     post({ type: 'refused', error: asShoalError(cause).toBody() });
   }

@@ -1,4 +1,5 @@
 import { Script } from '../script.ts';
+import { RECORDS } from './records.ts';
 import { TOKEN_LOG } from './token-log.ts';
 
 /** Most readers of one job, its submitter not counted. */
@@ -7,15 +8,17 @@ export const MAX_READERS = 16;
 /**
  * Joins a reader to jobs and reads what it missed, in one step, so that nothing falls between. Arguments: OWN, BULL,
  * reader, LOG_TTL_MS, then per job: id, position, `1` to read the log. Reply per job:
- * {state, log length, outcome value, log entries (JSON) from the position on}, where state is `missing`, `open`,
- * `completed`, `failed` or `full` (too many readers).
+ * {state, log length, outcome value, log entries (JSON) from the position on, id of its job}, where state is `missing`,
+ * `open`, `completed`, `failed`, `full` (too many readers), or `cancelled` or `expired` (apart from a shared job).
  */
 export const ATTACH: Script = new Script(
   'attach',
   `
 local OWN, BULL, reader, LOG_TTL_MS = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local RECORD_TTL_MS = LOG_TTL_MS
 ${TOKEN_LOG}
-local function join(id)
+${RECORDS}
+local function read(id)
   local key = OWN .. 'readers:' .. id
   if redis.call('SISMEMBER', key, reader) == 0 then
     if redis.call('SCARD', key) >= ${MAX_READERS} then return false end
@@ -26,27 +29,30 @@ local function join(id)
 end
 local replies = {}
 for at = 5, #ARGV, 3 do
-  local id, position, wantLog = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local position, wantLog = tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local id, ended = resolve(ARGV[at])
   local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason')
   local state, value = 'open', ''
   if not job[1] then
     state = 'missing'
+  elseif ended then
+    state = ended
   elseif job[2] then
     if redis.call('ZSCORE', BULL .. 'completed', id) then
       state, value = 'completed', job[3] or ''
     else
       state, value = 'failed', job[4] or ''
     end
-  elseif not join(id) then
+  elseif not read(id) then
     state = 'full'
   end
   local entries = {}
-  if wantLog and state ~= 'missing' then
+  if wantLog and state ~= 'missing' and not ended then
     for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, (position + 1) .. '-0', '+')) do
       entries[#entries + 1] = entry[2][2]
     end
   end
-  replies[#replies + 1] = { state, logLength(id), value, entries }
+  replies[#replies + 1] = { state, logLength(id), value, entries, id }
 end
 return replies
 `,

@@ -41,10 +41,6 @@ local function refile()
   end
 end
 
-local function waitingJobs()
-  return redis.call('LLEN', BULL .. 'wait') + redis.call('ZCARD', BULL .. 'prioritized')
-end
-
 -- At most an even share of what waits while other workers stand idle.
 local function shareOf(wanted, now)
   local idle = redis.call('ZCOUNT', OWN .. 'idle', now, '+inf')
@@ -96,6 +92,7 @@ local function claimOne(token, alone, now)
   if id == 0 then return nil, reply end
   local flat = reply[1]
   local fields = fieldsOf(flat)
+  if fields['shoal:work'] then redis.call('HINCRBY', OWN .. 'work', fields['priority'] or 0, -tonumber(fields['shoal:work'])) end
   local foreign = unsupported(fields)
   if foreign then
     turnAway(id, token, foreign, now)
@@ -180,7 +177,10 @@ local function claimAll(wanted, held, now)
     if redis.call('ZSCORE', BULL .. 'prioritized', id) then redis.call('ZADD', BULL .. 'prioritized', SUSPECT_SCORE, id) end
   end
   local left = waitingJobs()
-  if left == 0 then redis.call('ZREM', BULL .. 'marker', '0') end
+  if left == 0 then
+    redis.call('ZREM', BULL .. 'marker', '0')
+    redis.call('DEL', OWN .. 'work')
+  end
   return claims, limitTtl, nextDelayed, left, #suspects
 end
 `;

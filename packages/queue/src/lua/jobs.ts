@@ -1,30 +1,75 @@
 import { bullmqFunction } from './bullmq-scripts.ts';
 
 /**
- * Lua: BullMQ's ends of a job. `finish` returns 0, or BullMQ's code: −1 job missing, −2 lock missing, −3 not active,
- * −6 lock held by another. Needs the locals BULL and RESULT_TTL_S.
+ * Lua: how much work waits, and how fast work is done; both in tokens, as `work-of.ts` estimates them at submission.
+ *
+ * `work` holds the waiting work by BullMQ priority. Jobs of foreign producers carry no estimate and count nothing. What
+ * goes astray (a job removed by hand) is forgotten when the queue is empty.
+ *
+ * `drain` holds the rate: jobs and work per millisecond, averaged exponentially over half a minute of *busy* time, that
+ * is, while jobs wait: then workers are full, and what they do is what they can do.
  */
-export const JOB_ENDS: string = `
-${bullmqFunction('bullmqMoveToFinished', 'moveToFinished-14')}
+export const WORK = `
+local DRAIN_WINDOW_MS = 30000
 
 local function nowMs()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Jobs per second, averaged exponentially over half a minute: {jobs, tokens}.
-local DRAIN_WINDOW_MS = 30000
-local function drainRate(now)
-  local seen = redis.call('HMGET', OWN .. 'drain', 'at', 'jobs')
-  if not seen[1] then return 0 end
-  return tonumber(seen[2]) * math.exp(-(now - tonumber(seen[1])) / DRAIN_WINDOW_MS)
+local function waitingJobs()
+  return redis.call('LLEN', BULL .. 'wait') + redis.call('ZCARD', BULL .. 'prioritized')
 end
 
-local function countDrained(now, jobs)
-  local rate = drainRate(now) + jobs * 1000 / DRAIN_WINDOW_MS
-  redis.call('HSET', OWN .. 'drain', 'at', now, 'jobs', string.format('%.6f', rate))
-  redis.call('PEXPIRE', OWN .. 'drain', 10 * DRAIN_WINDOW_MS)
+local function addWork(id, sign)
+  local job = redis.call('HMGET', BULL .. id, 'shoal:work', 'priority')
+  if job[1] then redis.call('HINCRBY', OWN .. 'work', job[2] or 0, sign * tonumber(job[1])) end
 end
+
+-- Waiting work of this BullMQ priority and those before it.
+local function workAhead(priority)
+  local work, by = 0, redis.call('HGETALL', OWN .. 'work')
+  for at = 1, #by, 2 do
+    if tonumber(by[at]) <= priority then work = work + math.max(0, tonumber(by[at + 1])) end
+  end
+  return work
+end
+
+-- Jobs and work per second; nil before the first second of busy time.
+local function drainRate()
+  local seen = redis.call('HMGET', OWN .. 'drain', 'busy', 'jobs', 'work')
+  local busy = tonumber(seen[1] or 0)
+  if busy < 1000 then return nil, nil end
+  local share = 1 - math.exp(-busy / DRAIN_WINDOW_MS)
+  return tonumber(seen[2]) * 1000 / share, tonumber(seen[3]) * 1000 / share
+end
+
+local function countDrained(now, jobs, work)
+  local key = OWN .. 'drain'
+  local seen = redis.call('HMGET', key, 'at', 'busy', 'jobs', 'work', 'full')
+  local isFull = waitingJobs() > 0 and '1' or '0'
+  local elapsed = now - tonumber(seen[1] or now)
+  -- The time since the last look was busy if jobs waited at both its ends.
+  if seen[5] == '1' and isFull == '1' and elapsed < DRAIN_WINDOW_MS then
+    local keep = math.exp(-elapsed / DRAIN_WINDOW_MS)
+    redis.call('HSET', key, 'busy', math.min(tonumber(seen[2]) + elapsed, 10 * DRAIN_WINDOW_MS),
+      'jobs', string.format('%.9f', tonumber(seen[3]) * keep + jobs / DRAIN_WINDOW_MS),
+      'work', string.format('%.9f', tonumber(seen[4]) * keep + work / DRAIN_WINDOW_MS))
+  elseif not seen[1] then
+    redis.call('HSET', key, 'busy', 0, 'jobs', 0, 'work', 0)
+  end
+  redis.call('HSET', key, 'at', now, 'full', isFull)
+  redis.call('PEXPIRE', key, 3600000)
+end
+`;
+
+/**
+ * Lua: BullMQ's ends of a job. `finish` returns 0, or BullMQ's code: −1 job missing, −2 lock missing, −3 not active,
+ * −6 lock held by another. Needs the locals BULL, OWN and RESULT_TTL_S.
+ */
+export const JOB_ENDS: string = `
+${WORK}
+${bullmqFunction('bullmqMoveToFinished', 'moveToFinished-14')}
 
 local function finish(id, token, outcome, value, now)
   local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
@@ -51,6 +96,7 @@ local function handBack(id, token)
     BULL .. 'prioritized', BULL .. 'marker', BULL .. 'events',
   }, { id, token, BULL .. id })
   if code < 0 then return code end
+  addWork(id, 1)
   if redis.call('HEXISTS', BULL .. 'meta', 'paused') == 0 then redis.call('ZADD', BULL .. 'marker', 0, '0') end
   return 0
 end

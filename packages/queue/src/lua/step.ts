@@ -39,25 +39,28 @@ ${JOB_LOCK}
 ${CLAIM}
 local now = nowMs()
 local cancelled = {}
+local finished, finishedWork = 0, 0
 
-local function noteCancel(id)
+-- What is done for every held job now and then.
+local function attend(id)
+  redis.call('PEXPIRE', OWN .. 'log:' .. id, LOG_TTL_MS)
   if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end
   return 0
 end
 
 local function renew(id, token)
-  return keepLock(id, token) and noteCancel(id) or -1
+  if not keepLock(id, token) then return -1 end
+  return attend(id)
 end
 
 -- Does not take a lapsed lock again: who only looks may be a worker whose engine hangs.
 local function look(id, token)
-  return redis.call('GET', BULL .. id .. ':lock') == token and noteCancel(id) or -1
+  return redis.call('GET', BULL .. id .. ':lock') == token and attend(id) or -1
 end
 
 local function holds(id, token)
   local holder = redis.call('GET', BULL .. id .. ':lock')
   if holder ~= token and (holder or LOCK_MS == 0 or not keepLock(id, token)) then return false end
-  noteCancel(id)
   return true
 end
 
@@ -65,7 +68,7 @@ local function emit(id, token, replyTo, position, ending, event)
   if not holds(id, token) then return -1 end
   local length = logLength(id)
   if length ~= position then return length end
-  logAppend(id, ending, event)
+  logAppend(id, ending, event, length == 0)
   tell(id, replyTo, event)
   return ending
 end
@@ -75,11 +78,13 @@ local function finishAndTell(id, token, replyTo, outcome, expected, value, event
     local length = logLength(id)
     if length < expected and holds(id, token) then return -1000 - length end
   end
+  local work = tonumber(redis.call('HGET', BULL .. id, 'shoal:work') or 0)
   local code = finish(id, token, outcome, value, now)
   if code == -2 and LOCK_MS > 0 and keepLock(id, token) then code = finish(id, token, outcome, value, now) end
   if code == 0 then
     tell(id, replyTo, event)
     forgetReaders(id)
+    finished, finishedWork = finished + 1, finishedWork + work
     return 0
   end
   local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
@@ -88,7 +93,6 @@ local function finishAndTell(id, token, replyTo, outcome, expected, value, event
   return code
 end
 
-local finished = 0
 local codes = {}
 local unended = 0
 local at = 11
@@ -101,7 +105,6 @@ while ARGV[at] do
   elseif kind == 'C' or kind == 'F' then
     ok, code = pcall(finishAndTell, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], kind == 'C' and 'completed' or 'failed',
       tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6])
-    if ok and code == 0 then finished = finished + 1 end
     at = at + 7
   elseif kind == 'B' then
     ok, code = pcall(handBack, ARGV[at + 1], ARGV[at + 2])
@@ -121,7 +124,7 @@ while ARGV[at] do
   if string.find('CFBD', kind, 1, true) and (code == -100 or code <= -1000) then unended = unended + 1 end
 end
 tellAll()
-if finished > 0 then pcall(countDrained, now, finished) end
+if finished > 0 then pcall(countDrained, now, finished, finishedWork) end
 local claims, limitTtl, nextDelayed, left, apart = {}, 0, 0, 0, 0
 local wanted, held = tonumber(ARGV[7]) - unended, tonumber(ARGV[8]) + unended
 if wanted > 0 then claims, limitTtl, nextDelayed, left, apart = claimAll(wanted, held, now) end

@@ -16,9 +16,10 @@ local function logEntries(id)
   return entries
 end
 
-local function logAppend(id, length, event)
+-- A log gets its life with its first entry; whoever holds the job renews it now and then.
+local function logAppend(id, length, event, isFirst)
   local key = OWN .. 'log:' .. id
   redis.call('XADD', key, length .. '-1', 'e', event)
-  redis.call('PEXPIRE', key, LOG_TTL_MS)
+  if isFirst then redis.call('PEXPIRE', key, LOG_TTL_MS) end
 end
 `;

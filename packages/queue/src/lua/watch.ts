@@ -2,6 +2,8 @@ import { Script } from '../script.ts';
 import { bullmqFunction } from './bullmq-scripts.ts';
 import { JOB_ENDS } from './jobs.ts';
 import { READERS } from './readers.ts';
+import { RECORDS } from './records.ts';
+import { STOP_JOB } from './stop-job.ts';
 import { TOKEN_LOG } from './token-log.ts';
 
 /** A waiting job rises by one priority after this long, and again after as long. */
@@ -12,7 +14,8 @@ const SWEEP_AT_ONCE = 256;
 
 /**
  * The regular look after the queue, done by whichever worker comes first in an interval. Arguments: BULL, OWN,
- * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody, its FailedEvent.
+ * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody, its FailedEvent,
+ * RECORD_TTL_MS, ErrorBody and FailedEvent of what is past its deadline, cancel channel.
  * Reply: ids of jobs that were found without a living worker.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
@@ -27,7 +30,10 @@ local LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S = tonumber(ARGV[3]), ARGV[4], tonumb
 local interval, mostDeaths, reason, event = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 ${READERS}
 ${TOKEN_LOG}
+local RECORD_TTL_MS, lateReason, lateEvent, channel = tonumber(ARGV[10]), ARGV[11], ARGV[12], ARGV[13]
 ${JOB_ENDS}
+${STOP_JOB}
+${RECORDS}
 ${bullmqFunction('bullmqMoveStalled', 'moveStalledJobsToWait-9')}
 local now = nowMs()
 if redis.call('EXISTS', BULL .. 'stalled-check') == 1 then return {} end
@@ -48,6 +54,7 @@ local function failLost(id)
   local parsed, request = pcall(cjson.decode, redis.call('HGET', BULL .. id, 'data') or '')
   redis.call('LREM', BULL .. 'wait', 1, id)
   redis.call('LPUSH', BULL .. 'active', id)
+  addWork(id, -1)
   if finish(id, '0', 'failed', reason, now) == 0 then
     tell(id, parsed and type(request) == 'table' and request.replyTo or '', event)
     forgetReaders(id)
@@ -74,8 +81,10 @@ else
     BULL .. 'stalled', BULL .. 'wait', BULL .. 'active', BULL .. 'stalled-check', BULL .. 'meta', BULL .. 'paused',
     BULL .. 'marker', BULL .. 'events', BULL .. 'repeat',
   }, { 1000000000, BULL, now, interval })
-  for _, id in ipairs(stalled) do pcall(judge, id) end
-  tellAll()
+  for _, id in ipairs(stalled) do
+    pcall(addWork, id, 1)
+    pcall(judge, id)
+  end
 end
 
 for priority = 2, 10 do
@@ -91,11 +100,23 @@ for priority = 2, 10 do
   end
 end
 
+-- Requests that share a generation expire alone; it stops when none is left.
+local late = redis.call('ZRANGEBYSCORE', OWN .. 'deadlines', '-inf', now, 'LIMIT', 0, ${SWEEP_AT_ONCE})
+for _, record in ipairs(late) do
+  redis.call('ZREM', OWN .. 'deadlines', record)
+  local job, ended = resolve(record)
+  local open = redis.call('HMGET', BULL .. job, 'timestamp', 'finishedOn')
+  if not ended and open[1] and not open[2] and leave(record, job, 'expired') then
+    pcall(stopJob, job, lateReason, lateEvent, channel)
+  end
+end
+tellAll()
+
 for _, set in ipairs({ 'completed', 'failed' }) do
   local old = redis.call('ZRANGEBYSCORE', BULL .. set, '-inf', now - RESULT_TTL_S * 1000, 'LIMIT', 0, ${SWEEP_AT_ONCE})
   for _, id in ipairs(old) do
     redis.call('UNLINK', BULL .. id, BULL .. id .. ':logs', BULL .. id .. ':dependencies', BULL .. id .. ':processed',
-      BULL .. id .. ':failed', BULL .. id .. ':unsuccessful', OWN .. 'log:' .. id, OWN .. 'readers:' .. id)
+      BULL .. id .. ':failed', BULL .. id .. ':unsuccessful', OWN .. 'log:' .. id, OWN .. 'readers:' .. id, OWN .. 'records:' .. id)
     redis.call('ZREM', BULL .. set, id)
   end
 end

@@ -104,6 +104,29 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       expect(await status('a')).toBe('completed');
     });
 
+    it('streams several choices that take turns', async () => {
+      const events = all('the events of a', queue.replies.listen('a'));
+      await submit('a');
+      const choice = { text: 'ab', tokenIds: [0, 1], finishReason: 'stop' } as const;
+      const result = sampleResult(2, { choices: [choice, choice].map((each) => ({ ...each, tokenIds: [0, 1] })) });
+      start({}, (job) => {
+        for (let position = 0; position < 4; position += 1) {
+          const text = position < 2 ? 'a' : 'b';
+          job.append({ type: 'tokens', position, tokenIds: [position >> 1], text, choice: position % 2 });
+        }
+        void job.complete(result);
+      });
+      const seen = await events;
+      const told = seen.flatMap((event) => (event.type === 'tokens' ? [[event.choice, ...event.tokenIds]] : []));
+      expect(told).toEqual([
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        [1, 1],
+      ]);
+      expect(seen.at(-1)).toEqual({ type: 'completed', result });
+    });
+
     it('fails a job for good and tells its reader', async () => {
       const events = all('the events of a', queue.replies.listen('a'));
       await submit('a');
@@ -184,7 +207,8 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
     });
 
     it('does not begin what is past its deadline, and stops what passes it', async () => {
-      await submit('late', 5, { deadline: Date.now() - 1 });
+      await submit('late', 5, { deadline: Date.now() + 50 });
+      await sleep(60);
       await submit('soon', 5, { deadline: Date.now() + 400 });
       const { jobs } = start({}, (job) => {
         job.signal.addEventListener('abort', () => void job.complete(sampleResult(0, { finishReason: 'abort' })));

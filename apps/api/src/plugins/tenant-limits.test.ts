@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { testServer } from '../testing/test-server.ts';
+import { TenantLimits } from './tenant-limits.ts';
+
+function limits(options: { maxInFlight?: number; tokensPerMinute?: number }) {
+  const time = { now: 0 };
+  const made = new TenantLimits({ maxInFlight: 0, tokensPerMinute: 0, ...options, clock: () => time.now });
+  return { enter: (tenant: string | undefined) => made.enter(tenant), time };
+}
+
+const refused = (retryAfterMs: number) => expect.objectContaining({ code: 'rate_limit_exceeded', retryAfterMs });
+
+test('so many requests of a tenant may be in flight; another’s do not count', () => {
+  const { enter } = limits({ maxInFlight: 2 });
+  const first = enter('acme');
+  expect(enter('acme').headers).toEqual({ 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' });
+  expect(() => enter('acme')).toThrow(refused(1000));
+  enter('beta');
+  first.leave(0);
+  first.leave(0);
+  enter('acme');
+  expect(() => enter('acme')).toThrow(refused(1000));
+});
+
+test('tokens are taken off when a request ends, and come back evenly', () => {
+  const { enter, time } = limits({ tokensPerMinute: 600 });
+  const first = enter('acme');
+  const second = enter('acme');
+  first.leave(500);
+  second.leave(250);
+  // 150 too many, at ten a second: one is left again after 15.1 s.
+  expect(() => enter('acme')).toThrow(refused(15_100));
+  time.now = 15_100;
+  expect(enter('acme').headers).toEqual({
+    'x-ratelimit-limit-tokens': '600',
+    'x-ratelimit-remaining-tokens': '1',
+    'x-ratelimit-reset-tokens': '60s',
+  });
+  time.now = 10_000_000;
+  expect(enter('acme').headers['x-ratelimit-remaining-tokens']).toBe('600');
+});
+
+test('the time to wait is never longer than clients obey', () => {
+  const { enter } = limits({ tokensPerMinute: 60 });
+  enter('acme').leave(1_000_000);
+  expect(() => enter('acme')).toThrow(refused(30_000));
+});
+
+test('without limits, or without keys, nothing is counted', () => {
+  expect(limits({}).enter('acme').headers).toEqual({});
+  const { enter } = limits({ maxInFlight: 1 });
+  enter(undefined);
+  expect(enter(undefined).headers).toEqual({});
+});
+
+test('over HTTP: 429 with the time to wait, for completions and jobs, until tokens are back', async () => {
+  let now = 0;
+  const env = { API_KEYS: 'acme:acme-key-1,beta:beta-key-1', TENANT_TOKENS_PER_MINUTE: '4', TENANT_MAX_IN_FLIGHT: '9' };
+  const { app } = testServer({ env, deps: { clock: () => now } });
+  const ask = (url: string, key: string) =>
+    app.inject({
+      ...{ method: 'POST', url, headers: { authorization: `Bearer ${key}` } },
+      payload: { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' },
+    });
+  const first = await ask('/v1/completions', 'acme-key-1');
+  expect(first.statusCode).toBe(200);
+  expect(first.headers).toMatchObject({ 'x-ratelimit-remaining-tokens': '4', 'x-ratelimit-remaining-requests': '8' });
+  for (const url of ['/v1/completions', '/v1/jobs']) {
+    const response = await ask(url, 'acme-key-1');
+    expect([response.statusCode, response.json().error.code]).toEqual([429, 'rate_limit_exceeded']);
+    expect(response.headers['retry-after']).toBe('30');
+  }
+  expect((await ask('/v1/completions', 'beta-key-1')).statusCode).toBe(200);
+  now = 60_000;
+  expect((await ask('/v1/completions', 'acme-key-1')).statusCode).toBe(200);
+});

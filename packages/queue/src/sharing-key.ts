@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto';
+import type { GenerateRequest } from '@shoal/protocol';
+
+/**
+ * The key under which equal requests share one generation: a hash of the tenant, the model's revision and everything in
+ * the request that has a say in the answer. `undefined` when the answer is left to chance: it is sampled, and the
+ * caller gave no seed (ask before giving it one).
+ */
+export function sharingKey(request: GenerateRequest, revision: string): string | undefined {
+  const { prompt, messages, promptTokenIds, params, tenant } = request;
+  if (params.temperature > 0 && params.seed === undefined) return undefined;
+  const content = [tenant ?? null, revision, prompt ?? null, messages ?? null, promptTokenIds ?? null, sorted(params)];
+  return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
+}
+
+/** Fields in the order of their names: equal parameters give equal JSON. */
+function sorted(params: object): [string, unknown][] {
+  return Object.entries(params)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { openConsumer } from './bulk-consumer.ts';
+import type { ClaimedJob, Consumer } from './consumer.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
+import { type ModelQueue, openQueue } from './open-queue.ts';
+import { sharingKey } from './sharing-key.ts';
+import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
+import { all, eventually } from './testing/waiting.ts';
+
+const redisUrl = inject('redisUrl');
+
+describe('requests that share a generation', () => {
+  let prefix: string;
+  let keys: ModelKeys;
+  let redis: Redis;
+  let queue: ModelQueue;
+  let consumers: Consumer[];
+  const key = sharingKey(sampleRequest(), 'r1') ?? '';
+
+  beforeEach(async () => {
+    prefix = `test-${randomUUID()}`;
+    keys = modelKeys(prefix, 'minnow');
+    redis = new Redis(redisUrl);
+    queue = openQueue({ redisUrl, prefix, model: 'minnow' });
+    consumers = [];
+    await queue.ready();
+  });
+  afterEach(async () => {
+    await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 0 })));
+    await queue.close();
+    redis.disconnect();
+  });
+
+  function start(options: Partial<ConsumerOptions> = {}): ClaimedJob[] {
+    const jobs: ClaimedJob[] = [];
+    const consumer = openConsumer({ redisUrl, prefix, model: 'minnow', capacity: 8, ...options });
+    consumers.push(consumer);
+    consumer.start((job) => {
+      jobs.push(job);
+      job.signal.addEventListener('abort', () => void job.complete(sampleResult(0, { finishReason: 'abort' })));
+    });
+    return jobs;
+  }
+
+  const submit = (id: string, { priority = 5, deadline = 0 } = {}): Promise<void> =>
+    queue.producer.submit(sampleRequest(deadline === 0 ? {} : { deadline }), { id, priority, sharingKey: key });
+  const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
+
+  it('generate once for a hundred at a time, and all read the same', async () => {
+    const jobs = start();
+    const ids = Array.from({ length: 100 }, (_, n) => `request-${n}`);
+    await Promise.all(ids.map((id) => submit(id)));
+    const events = ids.map((id) => all(`the events of ${id}`, queue.replies.attach(id)));
+    await eventually('the claim', () => jobs.length === 1);
+    for (let position = 0; position < 5; position += 1) jobs[0]?.append(sampleTokens(position));
+    await jobs[0]?.complete(sampleResult(5));
+    for (const seen of await Promise.all(events)) {
+      expect(seen.flatMap((event) => (event.type === 'tokens' ? event.tokenIds : []))).toEqual([0, 1, 2, 3, 4]);
+      expect(seen.at(-1)).toEqual({ type: 'completed', result: sampleResult(5) });
+    }
+    expect(jobs).toHaveLength(1);
+    expect(await status('request-0')).toBe('completed');
+    expect(await queue.producer.depth()).toEqual({ waiting: 0, running: 0 });
+  });
+
+  it('are answered from the result that an earlier one left', async () => {
+    const jobs = start();
+    await submit('first');
+    await eventually('the claim', () => jobs.length === 1);
+    jobs[0]?.append(sampleTokens(0));
+    await jobs[0]?.complete(sampleResult(1));
+    await submit('second');
+    const seen = await all('the events', queue.replies.attach('second'));
+    expect(seen.map(({ type }) => type)).toEqual(['tokens', 'completed']);
+    expect(jobs).toHaveLength(1);
+  });
+
+  it('do not share a failure', async () => {
+    const jobs = start();
+    await submit('first');
+    await eventually('the claim', () => jobs.length === 1);
+    await jobs[0]?.fail({ code: 'inference_error', message: 'out of luck' });
+    await submit('second');
+    await eventually('a second generation', () => jobs.length === 2);
+    expect(await status('first')).toBe('failed');
+    expect(await status('second')).toBe('running');
+  });
+
+  it('are cancelled alone; the job stops with the last', async () => {
+    const jobs = start();
+    await submit('a');
+    await submit('b');
+    await eventually('the claim', () => jobs.length === 1);
+    expect(await queue.producer.cancel('a')).toBe('cancelled');
+    expect(await status('a')).toBe('cancelled');
+    expect(await queue.producer.cancel('a')).toBe('finished');
+    expect(await all('what a hears', queue.replies.attach('a'))).toMatchObject([{ error: { code: 'cancelled' } }]);
+    expect(jobs[0]?.signal.aborted).toBe(false);
+    expect(await status('b')).toBe('running');
+    expect(await queue.producer.cancel('b')).toBe('stopping');
+    await eventually('the abort', () => jobs[0]?.signal.aborted === true);
+    await submit('c');
+    await eventually('another generation', () => jobs.length === 2);
+  });
+
+  it('take the best priority among them', async () => {
+    await submit('lazy', { priority: 8 });
+    await queue.producer.submit(sampleRequest({ prompt: 'something else' }), { id: 'other', priority: 5 });
+    await submit('urgent', { priority: 1 });
+    const jobs = start({ capacity: 1 });
+    await eventually('the first claim', () => jobs.length === 1);
+    expect(jobs[0]?.id).not.toBe('other');
+    expect(jobs[0]?.priority).toBe(1);
+  });
+
+  it('expire alone; the job stops with the last', async () => {
+    const jobs = start({ stalledIntervalMs: 100 });
+    await submit('short', { deadline: Date.now() + 300 });
+    await submit('long', { deadline: Date.now() + 1_200 });
+    await eventually('the claim', () => jobs.length === 1);
+    await eventually('the short one expires', async () => (await status('short')) === 'expired');
+    expect(jobs[0]?.signal.aborted).toBe(false);
+    expect(await status('long')).toBe('running');
+    await eventually('the long one expires', async () => (await status('long')) === 'expired');
+    await eventually('the abort', () => jobs[0]?.signal.aborted === true);
+    expect(await redis.zcard(`${keys.own}deadlines`)).toBe(0);
+  });
+
+  it('are added once, however often they are submitted', async () => {
+    await Promise.all([1, 2, 3].map(() => submit('a')));
+    expect(await queue.producer.depth()).toEqual({ waiting: 1, running: 0 });
+  });
+});
+
+describe('sharing key', () => {
+  const keyOf = (fields: Parameters<typeof sampleRequest>[0], revision = 'r1'): string | undefined =>
+    sharingKey(sampleRequest(fields), revision);
+  const { params } = sampleRequest();
+
+  it('is the same for what gives the same answer, and another for anything else', () => {
+    const own = keyOf({});
+    expect(keyOf({ deadline: 5, replyTo: 'x' })).toBe(own);
+    expect(own).toMatch(/^[\w-]{43}$/);
+    const others = [
+      keyOf({ tenant: 'acme' }),
+      keyOf({ prompt: 'twice upon a time' }),
+      keyOf({ params: { ...params, seed: 8 } }),
+      keyOf({ params: { ...params, maxTokens: 5 } }),
+      keyOf({}, 'r2'),
+    ];
+    expect(new Set([own, ...others]).size).toBe(6);
+  });
+
+  it('is missing where the answer is left to chance', () => {
+    const { seed: _, ...unseeded } = params;
+    expect(keyOf({ params: { ...unseeded, temperature: 1 } })).toBeUndefined();
+    expect(keyOf({ params: { ...unseeded, temperature: 0 } })).toBeDefined();
+  });
+});
