@@ -58,7 +58,9 @@ describe('streams survive their worker', () => {
     expect(await counter(survivor, 'shoal_redeliveries_total')).toBeGreaterThan(0);
   });
 
-  it('continue at once on another worker when theirs is told to stop and has no time', { timeout: 90_000 }, async () => {
+  it('continue at once on another worker when theirs is told to stop and has no time', {
+    timeout: 90_000,
+  }, async () => {
     cluster = await Cluster.start({ redisUrl: inject('redisUrl'), env: { ...env, DRAIN_TIMEOUT_MS: '0' } });
     const { url } = cluster;
     const undisturbed = await Promise.all(stories.map((row, index) => read(url, row, index)));
