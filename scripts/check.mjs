@@ -32,7 +32,9 @@ const checks = [
     () =>
       tool(
         'biome',
-        write ? ['check', '--colors=off', '--write', '.'] : ['check', '--colors=off', '--error-on-warnings', '.'],
+        write
+          ? ['check', '--colors=off', '--write', '.']
+          : ['check', '--colors=off', '--diagnostic-level=warn', '--error-on-warnings', '.'],
       ),
   ],
   ['types of the tests', () => tool('tsc', ['-p', 'tsconfig.tests.json'])],

@@ -1,16 +1,9 @@
-import { mkdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { findBrowser } from '../../scripts/browser.mjs';
 import { BOARD_PASSWORD, BOARD_USER, Cluster } from '../cluster/cluster.ts';
-import { mixed } from '../minnow/held-out.ts';
+import { lonePrompt, mixed } from '../minnow/held-out.ts';
+import { executablePath, openBrowser, picture } from './browser.ts';
 import { ask } from './http.ts';
-
-// `SCREENSHOTS=1 npm test -- tests/e2e/board.test.ts` renews the pictures in the docs.
-const pictures = process.env['SCREENSHOTS'] === '1' ? fileURLToPath(new URL('../../docs/images', import.meta.url)) : '';
-
-const executablePath = await findBrowser({ log: console.log });
 
 describe('the board', () => {
   let cluster: Cluster;
@@ -19,9 +12,7 @@ describe('the board', () => {
   beforeAll(async () => {
     cluster = await Cluster.start({ redisUrl: inject('redisUrl'), board: true });
     await Promise.all(mixed(6).map((row) => ask(cluster.url, row)));
-    if (executablePath === undefined) return;
-    const quiet = ['--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox', ...quiet] });
+    if (executablePath !== undefined) browser = await openBrowser();
   }, 120_000);
   afterAll(async () => {
     await browser?.close();
@@ -38,6 +29,7 @@ describe('the board', () => {
 
   it.skipIf(executablePath === undefined)('shows the jobs in a real browser', { timeout: 60_000 }, async () => {
     if (browser === undefined) throw new Error('no browser');
+    const { jobId } = await ask(cluster.url, lonePrompt());
     const context = await browser.newContext({
       httpCredentials: { username: BOARD_USER, password: BOARD_PASSWORD },
       viewport: { width: 1280, height: 800 },
@@ -49,12 +41,8 @@ describe('the board', () => {
       .getByText(/completed/i)
       .first()
       .click();
-    await page.getByText('generate').first().waitFor();
-    expect(await page.locator('body').innerText()).toMatch(/#?[A-Za-z0-9_-]{8,}/);
-    if (pictures !== '') {
-      await mkdir(pictures, { recursive: true });
-      await page.screenshot({ path: `${pictures}/board.png` });
-    }
+    await page.getByText(jobId).first().waitFor();
+    await picture(page, 'board');
     await context.close();
   });
 });

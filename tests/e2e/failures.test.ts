@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { launchRedis, type RunningRedis } from '../../scripts/redis.mjs';
 import { Cluster, MODEL_DIRECTORY } from '../cluster/cluster.ts';
 import { AppProcess } from '../cluster/process.ts';
-import { mixed } from '../minnow/held-out.ts';
+import { lonePrompt } from '../minnow/held-out.ts';
 import { ask, post } from './http.ts';
 
 const main = (app: string) => fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
@@ -74,8 +74,7 @@ describe('Redis goes away and comes back', () => {
   });
 
   it('answers 503 while it is away, and serves again by itself', async () => {
-    const [row] = mixed(1);
-    if (row === undefined) throw new Error('no prompt');
+    const row = lonePrompt();
     const before = await ask(cluster.url, row);
 
     await redis.kill();

@@ -2,7 +2,7 @@ import { Queue } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { z } from 'zod';
 import { Cluster } from '../cluster/cluster.ts';
-import { heldOutPrompts, isRight, mixed } from '../minnow/held-out.ts';
+import { heldOutPrompts, isRight, lonePrompt, mixed } from '../minnow/held-out.ts';
 import { ask, events, post, requestFor, stream, textOf } from './http.ts';
 
 const batchList = z.array(
@@ -52,8 +52,7 @@ describe('the whole path, with real processes', () => {
   });
 
   it('starts a lone prompt because the delay passed, alone in its batch', async () => {
-    const [row] = mixed(1);
-    if (row === undefined) throw new Error('no prompt');
+    const row = lonePrompt();
     const { jobId } = await ask(cluster.url, row);
     const batch = (await batches()).find(({ requestIds }) => requestIds.includes(jobId));
     // That it is not later than the delay is shown to the millisecond on an injected clock, in the scheduler's tests.

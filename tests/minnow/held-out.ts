@@ -34,3 +34,10 @@ export function mixed(count: number): HeldOutPrompt[] {
   const stride = Math.floor(rows.length / count);
   return rows.filter((_row, index) => index % stride === 0).slice(0, count);
 }
+
+/** One prompt of the file. */
+export function lonePrompt(): HeldOutPrompt {
+  const [row] = mixed(1);
+  if (row === undefined) throw new Error('the file of held-out prompts is empty');
+  return row;
+}

@@ -11,10 +11,12 @@ export interface HealthServerParts {
 }
 
 /**
- * The worker's own small port: `/health/live`, `/health/ready` (503 while Redis is away or the worker drains),
- * `/metrics` (Prometheus) and `/batches` (the most recent batches, by request ids).
+ * The worker's own small port: `/health/live`, `/health/ready` (503 until the model is announced, while Redis is away,
+ * and while the worker drains), `/metrics` (Prometheus) and `/batches` (the most recent batches, by request ids).
  */
 export class HealthServer {
+  /** Set once the registry has the model: before, nobody would send it a request. */
+  announced = false;
   /** Set when the worker stops claiming. */
   draining = false;
   readonly #app: FastifyInstance;
@@ -24,6 +26,7 @@ export class HealthServer {
     this.#app.get('/health/live', () => ({ status: 'ok' }));
     this.#app.get('/health/ready', async (_request, reply) => {
       if (this.draining) return await reply.code(503).send({ status: 'draining' });
+      if (!this.announced) return await reply.code(503).send({ status: 'not announced yet' });
       const reachable = await parts.redis.ping().then(
         () => true,
         () => false,

@@ -89,7 +89,10 @@ export class Worker {
     consumer.start((job: ClaimedJob) => void handle(job, engine, id));
 
     const registry = openRegistry({ redisUrl: config.redisUrl, prefix: config.queuePrefix });
-    const retire = registry.announce(id, { name: config.modelName, ...engine.model });
+    const card = { name: config.modelName, ...engine.model };
+    const retire = registry.announce(id, card, () => {
+      health.announced = true;
+    });
     logger.info({ model: config.modelName, ...engine.model, health: health.url }, 'ready');
     return new Worker({ engine, consumer, registry, redis, health, retire }, config, logger);
   }

@@ -1,9 +1,9 @@
 import { ModelCard } from '@shoal/protocol';
-import type { Redis } from 'ioredis';
 import { type Connect, connector, promptly } from './connection.ts';
 import { type RegistryKeys, registryKeys } from './keys.ts';
 import { ANNOUNCE, LIVE_WORKERS } from './lua/registry.ts';
 import { parseJson } from './parse-json.ts';
+import type { RedisClient } from './redis-address.ts';
 
 const HEARTBEAT_MS = 5_000;
 /** A worker that was not heard of for this long is gone. */
@@ -16,8 +16,11 @@ export interface ListedModel {
 }
 
 export interface ModelRegistry {
-  /** Keeps announcing a model for a worker, every 5 s, until the returned function is called. */
-  announce(worker: string, card: Omit<ModelCard, 'announcedAt'>): () => Promise<void>;
+  /**
+   * Keeps announcing a model for a worker, every 5 s, until the returned function is called; calls `onAnnounced` after
+   * each time that Redis took it.
+   */
+  announce(worker: string, card: Omit<ModelCard, 'announcedAt'>, onAnnounced?: () => void): () => Promise<void>;
   /** Every model ever announced with this prefix, by name. Rejects with `unavailable`. */
   list(): Promise<ListedModel[]>;
   close(): void;
@@ -40,15 +43,19 @@ export function openRegistry(options: RegistryOptions): ModelRegistry {
 
 class RedisModelRegistry implements ModelRegistry {
   readonly #keys: RegistryKeys;
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #timers = new Set<NodeJS.Timeout>();
 
-  constructor(keys: RegistryKeys, redis: Redis) {
+  constructor(keys: RegistryKeys, redis: RedisClient) {
     this.#keys = keys;
     this.#redis = redis;
   }
 
-  announce(worker: string, card: Omit<ModelCard, 'announcedAt'>): () => Promise<void> {
+  announce(
+    worker: string,
+    card: Omit<ModelCard, 'announcedAt'>,
+    onAnnounced: () => void = () => {},
+  ): () => Promise<void> {
     const workers = this.#keys.workers(card.name);
     const beat = async (): Promise<void> => {
       const json = JSON.stringify({ ...card, announcedAt: Date.now() });
@@ -58,7 +65,7 @@ class RedisModelRegistry implements ModelRegistry {
       });
     };
     // A beat that fails is made good by the next.
-    const send = (): void => void beat().catch(() => {});
+    const send = (): void => void beat().then(onAnnounced, () => {});
     send();
     const timer = setInterval(send, HEARTBEAT_MS);
     timer.unref();
