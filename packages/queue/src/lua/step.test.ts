@@ -79,7 +79,7 @@ describe('the step script', () => {
   });
   afterAll(() => redis.disconnect());
 
-  const step = async (items: (string | number)[], wanted = 0, stepId = randomUUID()): Promise<StepReply> => {
+  const step = async (items: (string | number)[], wanted = 0, stepId: string = randomUUID()): Promise<StepReply> => {
     const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w'];
     return decodeStep(await STEP.run(redis, keys.bull, [...header, ...items]));
   };
