@@ -41,6 +41,8 @@ export class Cluster {
       QUEUE_PREFIX: `test-${randomUUID().slice(0, 8)}`,
       MODEL: MODEL_DIRECTORY,
       MODEL_NAME: 'minnow',
+      // Tests ask the same things again and want them done again.
+      REUSE_ANSWERS: 'false',
       ...options.env,
     });
     try {

@@ -48,6 +48,7 @@ interface Manifest {
 
 interface PodSpec {
   automountServiceAccountToken?: boolean;
+  enableServiceLinks?: boolean;
   terminationGracePeriodSeconds?: number;
   securityContext: { runAsNonRoot?: boolean; seccompProfile?: { type: string } };
   containers: Container[];
@@ -156,6 +157,7 @@ describe.each(['local', 'production'])('infra/k8s/overlays/%s', (overlay) => {
   it('runs everything with as few rights as it needs, within limits, and watches it', () => {
     for (const { name, pod } of pods()) {
       expect(pod.automountServiceAccountToken, name).toBe(false);
+      expect(pod.enableServiceLinks, name).toBe(false);
       expect(pod.securityContext, name).toMatchObject({
         runAsNonRoot: true,
         seccompProfile: { type: 'RuntimeDefault' },

@@ -23,6 +23,7 @@ const ACCIDENTS = [
   'shoal_preemptions_total',
   'shoal_prefix_hit_tokens_total',
   'shoal_sampled_whole_rows_total',
+  'shoal_predicted_wait_ratio_count',
 ];
 
 const targets = z.object({

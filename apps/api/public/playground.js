@@ -69,7 +69,12 @@ function samplePrompt(index) {
 
 function headers() {
   const key = elements.key.value.trim();
-  return { 'content-type': 'application/json', ...(key === '' ? {} : { authorization: `Bearer ${key}` }) };
+  // Fifty answers from a cache would show no batch.
+  return {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    ...(key === '' ? {} : { authorization: `Bearer ${key}` }),
+  };
 }
 
 async function loadModels() {

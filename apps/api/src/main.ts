@@ -9,8 +9,15 @@ import { buildServer } from './server.ts';
 async function main(): Promise<void> {
   const config = apiConfig();
   const logger = createLogger({ name: 'api', level: config.logLevel });
-  const { redisUrl, queuePrefix, maxQueueSize, maxQueueWaitMs, resultTtlS } = config;
-  const models = new RedisModels({ redisUrl, prefix: queuePrefix, maxQueueSize, maxQueueWaitMs, resultTtlS });
+  const { redisUrl, queuePrefix, maxQueueSize, maxQueueWaitMs, resultTtlS, durability } = config;
+  const models = new RedisModels({
+    redisUrl,
+    prefix: queuePrefix,
+    maxQueueSize,
+    maxQueueWaitMs,
+    resultTtlS,
+    durability,
+  });
   const server = buildServer({
     config,
     models,

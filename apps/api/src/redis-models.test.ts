@@ -18,11 +18,12 @@ const redisUrl = inject('redisUrl');
 let prefix: string;
 let server: ApiServer;
 let models: RedisModels;
+const limits = { maxQueueSize: 3, maxQueueWaitMs: 60_000, resultTtlS: 60, durability: 'local' } as const;
 const closers: (() => unknown)[] = [];
 
 beforeEach(() => {
   prefix = `test-${randomUUID().slice(0, 8)}`;
-  models = new RedisModels({ redisUrl, prefix, maxQueueSize: 3, maxQueueWaitMs: 60_000, resultTtlS: 60 });
+  models = new RedisModels({ redisUrl, prefix, ...limits });
   const config = apiConfig({ env: {}, cwd: mkdtempSync(join(tmpdir(), 'shoal-api-')) });
   const metrics = createApiMetrics(() => queueDepths(models));
   const logger = createLogger({ name: 'api', level: 'silent' });
@@ -137,6 +138,30 @@ test('a waiting job is cancelled; one that never was is 404', async () => {
   expect((await server.app.inject(`/v1/jobs/${randomUUID()}`)).statusCode).toBe(404);
 });
 
+test('a hundred equal requests at once are generated once, and all answered', async () => {
+  await announce();
+  const generated: string[] = [];
+  work((job) => {
+    generated.push(job.id);
+    void shout(job);
+  });
+  const ask = () => server.app.inject(completion({ prompt: 'hello', temperature: 1, seed: 7 }));
+  const responses = await Promise.all(Array.from({ length: 100 }, ask));
+  expect(new Set(responses.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
+  expect(new Set(responses.map((response) => response.json().choices[0].text))).toEqual(new Set(['HELLO']));
+  expect((await ask()).json().choices[0].text).toBe('HELLO');
+  expect(generated).toHaveLength(1);
+  expect(
+    (
+      await server.app.inject({
+        ...completion({ prompt: 'hello', temperature: 1, seed: 7 }),
+        headers: { 'cache-control': 'no-store' },
+      })
+    ).statusCode,
+  ).toBe(200);
+  expect(generated).toHaveLength(2);
+});
+
 test('the queue is bounded: beyond it 429, and nothing of the refused request stays', async () => {
   await announce();
   const submit = () =>
@@ -158,9 +183,7 @@ test('without Redis: 503 within a bounded time', async () => {
   const lonely = new RedisModels({
     redisUrl: 'redis://127.0.0.1:1',
     prefix,
-    maxQueueSize: 3,
-    maxQueueWaitMs: 60_000,
-    resultTtlS: 60,
+    ...limits,
   });
   closers.push(() => lonely.close());
   await expect(lonely.find('minnow')).rejects.toMatchObject({ code: 'unavailable' });

@@ -16,6 +16,7 @@ export interface RedisModelsOptions {
   maxQueueSize: number;
   maxQueueWaitMs: number;
   resultTtlS: number;
+  durability: 'local' | 'replicated';
 }
 
 /** How old the list of models may be before it is read again, in the background. */

@@ -1,6 +1,6 @@
 import { type ApiKey, apiKeys } from './api-key.ts';
 import type { Fault } from './config-error.ts';
-import { integer, text } from './kinds.ts';
+import { flag, integer, text } from './kinds.ts';
 import { isLoopback } from './loopback.ts';
 import type { SettingsTable } from './setting.ts';
 
@@ -11,6 +11,7 @@ export interface ApiOnlyConfig {
   apiKeys: readonly ApiKey[];
   tenantMaxInFlight: number;
   tenantTokensPerMinute: number;
+  reuseAnswers: boolean;
   maxPromptBytes: number;
   requestTimeoutMs: number;
   shutdownTimeoutMs: number;
@@ -50,6 +51,12 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     default: 0,
     unit: 'tokens',
     doc: 'Tokens of prompts and answers that callers of one tenant may use in a minute, in each API process; beyond it 429 `rate_limit_exceeded`. 0: any number.',
+  },
+  reuseAnswers: {
+    ...flag(),
+    env: 'REUSE_ANSWERS',
+    default: true,
+    doc: 'Equal requests of one tenant whose answer is determined (greedy, or with a seed) share one generation, or the result that it left within `RESULT_TTL_S`. A request with `cache-control: no-store` is always generated.',
   },
   maxPromptBytes: {
     ...integer(1024, 16_777_216),

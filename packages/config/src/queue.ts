@@ -1,10 +1,11 @@
-import { integer } from './kinds.ts';
+import { choice, integer } from './kinds.ts';
 import type { SettingsTable } from './setting.ts';
 
 /** The rules of the queue. Set them alike for all processes of an installation. */
 export interface QueueConfig {
   lockDurationMs: number;
   stalledIntervalMs: number;
+  durability: 'local' | 'replicated';
   maxQueueSize: number;
   maxQueueWaitMs: number;
   resultTtlS: number;
@@ -24,6 +25,12 @@ export const queueSettings: SettingsTable<QueueConfig> = {
     default: 2500,
     unit: 'ms',
     doc: 'How often jobs of dead workers are looked for; at most `LOCK_DURATION_MS`.',
+  },
+  durability: {
+    ...choice(['local', 'replicated']),
+    env: 'DURABILITY',
+    default: 'local',
+    doc: '`replicated` accepts a request only when a replica of Redis has it too, so that a failover right after does not lose it.',
   },
   maxQueueSize: {
     ...integer(1, 10_000_000),

@@ -230,6 +230,23 @@ describe('bulk consumer', () => {
       await eventually('the later one', () => heir.jobs.length === 4);
     });
 
+    it('puts what had written before what waits with the same priority', async () => {
+      for (const id of ['first', 'second']) await submit(id);
+      const doomed = start({ ...fast, capacity: 1 });
+      await eventually('the claim', () => doomed.jobs.length === 1);
+      doomed.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log('first'))) === 1);
+      await deadly(doomed);
+      // Not before it is found: until then the second one is all there is.
+      await redis.del(`${keys.bull}first:lock`);
+      const finder = start({ ...fast, capacity: 1 });
+      finder.consumer.pause();
+      await eventually('it is found', () => finder.facts.some((fact) => fact.type === 'recovered'));
+      const heir = start({ ...fast, capacity: 1 }, complete);
+      await eventually('both', () => heir.jobs.length + finder.jobs.length === 2);
+      expect([...finder.jobs, ...heir.jobs].map((job) => job.id)).toEqual(['first', 'second']);
+    });
+
     it('fails only the request that kills its worker, with worker_lost, and it can be retried', async () => {
       const good = ids(5);
       const events = all('the end of poison', queue.replies.listen('poison'), 25_000);

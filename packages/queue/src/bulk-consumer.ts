@@ -1,25 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { ShoalError } from '@shoal/protocol';
-import type { Redis } from 'ioredis';
-import { z } from 'zod';
 import { admitClaim } from './admit-claim.ts';
 import { CancelListener } from './cancel-listener.ts';
 import { connector } from './connection.ts';
 import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
 import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from './consumer-options.ts';
 import { refuseEviction } from './eviction.ts';
-import { deadlineExceeded } from './held-job.ts';
 import { HeldJobs, within } from './held-jobs.ts';
-import { type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
-import { WATCH } from './lua/watch.ts';
+import { type ModelKeys, modelKeys } from './keys.ts';
 import { MarkerListener } from './marker-listener.ts';
 import { mergeLog } from './merge-log.ts';
 import { parseJson } from './parse-json.ts';
+import { failedEvent, QueueWatch, workerLost } from './queue-watch.ts';
+import type { RedisClient } from './redis-address.ts';
 import type { ClaimReply, ClaimRequest, End, RawClaim } from './step-codec.ts';
 import { type ClaimSource, StepWriter } from './step-writer.ts';
 
 const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
+const FEWEST_ENDS_PER_STEP = 32;
 
 /**
  * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
@@ -33,10 +31,11 @@ export function openConsumer(options: ConsumerOptions): Consumer {
 class BulkConsumer implements Consumer, ClaimSource {
   readonly #settings: ConsumerSettings;
   readonly #keys: ModelKeys;
-  readonly #commands: Redis;
+  readonly #commands: RedisClient;
   readonly #writer: StepWriter;
   readonly #cancels: CancelListener;
   readonly #marker: MarkerListener;
+  readonly #watch: QueueWatch;
   readonly #jobs = new HeldJobs();
   #running = false;
   /** Jobs may be waiting. */
@@ -51,7 +50,6 @@ class BulkConsumer implements Consumer, ClaimSource {
   #ends = 0;
   #steps = 0;
   #unanswered: ClaimRequest[] = [];
-  #watchTimer: NodeJS.Timeout | undefined;
   #limitTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -66,12 +64,20 @@ class BulkConsumer implements Consumer, ClaimSource {
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
       lookIntervalMs: Math.min(LONGEST_LOOK_INTERVAL_MS, settings.lockDurationMs / 4),
+      endsPerStep: Math.max(FEWEST_ENDS_PER_STEP, Math.ceil(settings.capacity / 2)),
       renewLocks: settings.alive,
       claims: this,
       onLost: (claim) => this.#jobs.lose(claim),
       onCancelled: (id) => this.#jobs.cancel(id),
       onEmit: (emit) => this.#jobs.tell({ type: 'emit', ...emit }),
-      onError: (message) => this.#jobs.tell({ type: 'error', message }),
+      onError: (message) => this.#complain(message),
+    });
+    this.#watch = new QueueWatch({
+      redis: this.#commands,
+      keys: this.#keys,
+      settings,
+      onRecovered: (jobIds) => this.#jobs.tell({ type: 'recovered', jobIds }),
+      onError: (message) => this.#complain(message),
     });
     this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
     this.#marker = new MarkerListener({
@@ -94,14 +100,8 @@ class BulkConsumer implements Consumer, ClaimSource {
   start(handle: (job: ClaimedJob) => void): void {
     this.#jobs.handle = handle;
     this.#running = true;
-    if (this.#watchTimer === undefined) {
-      this.#watchTimer = setInterval(() => void this.#watch(), this.#settings.stalledIntervalMs);
-      this.#watchTimer.unref();
-      void this.#watch();
-      refuseEviction(this.#commands).catch((error: Error) =>
-        this.#jobs.tell({ type: 'error', message: error.message }),
-      );
-    }
+    this.#watch.start();
+    refuseEviction(this.#commands).catch((error: Error) => this.#complain(error.message));
     this.#ask();
   }
 
@@ -182,10 +182,11 @@ class BulkConsumer implements Consumer, ClaimSource {
     }
     const replyTo = admission.kind === 'fail' ? admission.replyTo : (admission.request.replyTo ?? '');
     const deferred = fields.get('defa');
-    const error = admission.kind === 'fail' ? admission.error : deferred === undefined ? undefined : lost(deferred);
+    const error =
+      admission.kind === 'fail' ? admission.error : deferred === undefined ? undefined : workerLost(deferred);
     if (error !== undefined) {
       const value = JSON.stringify(error);
-      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value, event: `{"type":"failed","error":${value}}` });
+      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value, event: failedEvent(value) });
     } else if (admission.kind === 'run') {
       this.#jobs.hold({
         writer: this.#writer,
@@ -217,27 +218,13 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#ask();
   }
 
-  async #watch(): Promise<void> {
-    const { bull, own } = this.#keys;
-    const { resultTtlS, repliesMax, stalledIntervalMs, maxAttempts } = this.#settings;
-    const reason = JSON.stringify(lost(`its worker died ${maxAttempts} times while it ran alone`));
-    const limits = [bull, own, resultTtlS * 1000, repliesMax, resultTtlS, stalledIntervalMs, maxAttempts];
-    try {
-      const late = JSON.stringify(deadlineExceeded().toBody());
-      const failed = (error: string): string => `{"type":"failed","error":${error}}`;
-      const records = [recordTtlMs(resultTtlS), late, failed(late), this.#keys.cancelChannel];
-      const args = [...limits, reason, failed(reason), ...records];
-      const stalled = z.array(z.string()).parse(await WATCH.run(this.#commands, bull, args));
-      if (stalled.length > 0) this.#jobs.tell({ type: 'recovered', jobIds: stalled });
-    } catch (error) {
-      // A look that fails is made good by the next.
-      if (this.#closing === undefined) this.#jobs.tell({ type: 'error', message: `looking for lost jobs: ${error}` });
-    }
+  #complain(message: string): void {
+    if (this.#closing === undefined) this.#jobs.tell({ type: 'error', message });
   }
 
   async #close(timeoutMs: number): Promise<void> {
     this.pause();
-    clearInterval(this.#watchTimer);
+    this.#watch.stop();
     clearTimeout(this.#limitTimer);
     await this.#jobs.drain(timeoutMs);
     await within(1_000, this.#commands.zrem(`${this.#keys.own}idle`, this.#settings.worker));
@@ -246,8 +233,4 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#marker.close();
     this.#commands.disconnect();
   }
-}
-
-function lost(reason: string): ReturnType<ShoalError['toBody']> {
-  return new ShoalError('worker_lost', `the request was given up: ${reason}`).toBody();
 }

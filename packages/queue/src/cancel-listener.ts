@@ -1,14 +1,14 @@
-import type { Redis } from 'ioredis';
 import type { ModelKeys } from './keys.ts';
+import type { RedisClient } from './redis-address.ts';
 
 /**
  * Hears the ids of cancelled jobs the moment they are cancelled. A message lost with the connection is no loss: the
  * mark on the job is seen at the next step that writes for it, at the latest after a second.
  */
 export class CancelListener {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
 
-  constructor(redis: Redis, keys: ModelKeys, onCancelled: (jobId: string) => void) {
+  constructor(redis: RedisClient, keys: ModelKeys, onCancelled: (jobId: string) => void) {
     this.#redis = redis;
     redis.on('message', (_channel: string, jobId: string) => onCancelled(jobId));
     // ioredis subscribes again by itself after a reconnect.

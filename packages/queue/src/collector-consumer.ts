@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { DelayedError, type Job, WaitingError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { admitClaim } from './admit-claim.ts';
 import { CancelListener } from './cancel-listener.ts';
 import { connector } from './connection.ts';
@@ -9,6 +8,7 @@ import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from '.
 import { HeldJobs, within } from './held-jobs.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
 import { mergeLog } from './merge-log.ts';
+import type { RedisClient } from './redis-address.ts';
 import type { End } from './step-codec.ts';
 import { StepWriter } from './step-writer.ts';
 
@@ -30,7 +30,7 @@ export function openCollectorConsumer(options: ConsumerOptions): Consumer {
 class CollectorConsumer implements Consumer {
   readonly #settings: ConsumerSettings;
   readonly #keys: ModelKeys;
-  readonly #commands: Redis;
+  readonly #commands: RedisClient;
   readonly #writer: StepWriter;
   readonly #cancels: CancelListener;
   readonly #jobs = new HeldJobs();
@@ -48,6 +48,7 @@ class CollectorConsumer implements Consumer {
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
       lookIntervalMs: LOOK_INTERVAL_MS,
+      endsPerStep: settings.capacity,
       onLost: (claim) => this.#jobs.lose(claim),
       onCancelled: (id) => this.#jobs.cancel(id),
       onEmit: (emit) => this.#jobs.tell({ type: 'emit', ...emit }),

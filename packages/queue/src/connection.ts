@@ -1,8 +1,9 @@
 import { ShoalError } from '@shoal/protocol';
-import { Redis, type RedisOptions } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
+import { connectTo, type RedisClient } from './redis-address.ts';
 
 /** Opens one more connection; tests pass their own to break it. */
-export type Connect = (role: ConnectionRole) => Redis;
+export type Connect = (role: ConnectionRole) => RedisClient;
 
 /**
  * - `commands-now`: for producers. A command fails within about two seconds when Redis is away, and is never sent later
@@ -19,7 +20,7 @@ const LONGEST_RECONNECT_DELAY_MS = 1_000;
 
 export function connector(redisUrl: string): Connect {
   return (role) => {
-    const redis = new Redis(redisUrl, connectionOptions(role));
+    const redis = connectTo(redisUrl, connectionOptions(role));
     // Without a listener ioredis prints every failed attempt; failures surface in the commands.
     redis.on('error', () => {});
     // Every command that waits for the connection listens; their number is bounded by the callers.
@@ -51,7 +52,7 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
  * Runs one command on a `commands-now` connection, first waiting shortly for the connection if it is just being made.
  * Rejects with `unavailable` within about two seconds when Redis does not answer; other errors pass through.
  */
-export async function promptly<T>(redis: Redis, command: (redis: Redis) => Promise<T>): Promise<T> {
+export async function promptly<T>(redis: RedisClient, command: (redis: RedisClient) => Promise<T>): Promise<T> {
   await untilReady(redis);
   try {
     return await command(redis);
@@ -61,7 +62,7 @@ export async function promptly<T>(redis: Redis, command: (redis: Redis) => Promi
 }
 
 /** Resolves when the connection is ready; rejects with `unavailable` after `timeoutMs`. */
-export async function untilReady(redis: Redis, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
+async function untilReady(redis: RedisClient, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
   if (redis.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {
     const settle = (done: () => void): void => {
@@ -81,15 +82,16 @@ export function isOutage(error: unknown): boolean {
   const code = 'code' in error ? String(error.code) : '';
   return (
     error.name === 'MaxRetriesPerRequestError' ||
+    error.name === 'ClusterAllFailedError' ||
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/.test(code) ||
-    /Connection is closed|Command timed out|isn't writeable|ECONN|^(LOADING|BUSY|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM) /.test(
+    /Connection is closed|Command timed out|startup nodes|Sentinels|Cluster isn't ready|isn't writeable|ECONN|^(LOADING|BUSY|MASTERDOWN|READONLY|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|MISCONF|OOM) /.test(
       error.message,
     )
   );
 }
 
 /** Maps what Redis or the connection threw to the error table. The address and its password stay out of the message. */
-export function asShoalError(error: unknown): ShoalError {
+function asShoalError(error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   if (isOutage(error)) return unavailable(error);
   const reason = error instanceof Error ? error.message.slice(0, 200) : 'unknown error';

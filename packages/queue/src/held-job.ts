@@ -36,6 +36,7 @@ export class HeldJob implements ClaimedJob {
   readonly #controller = new AbortController();
   #deadlineTimer: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
+  #tellEnded: () => void = () => {};
   #over = false;
 
   constructor(options: HeldJobOptions) {
@@ -93,14 +94,11 @@ export class HeldJob implements ClaimedJob {
 
   /** The first end counts; whoever tries another waits for it. */
   #end(outcome: 'completed' | 'failed' | 'handed-back', end: End): Promise<void> {
+    if (this.#over) return Promise.resolve();
     this.#ended ??= new Promise((resolve) => {
-      if (this.#over) {
-        resolve();
-        return;
-      }
+      this.#tellEnded = resolve;
       this.#options.writer.end(this.#options.outbox, end, (written: EndOutcome) => {
         this.#finish(written === 'done' ? outcome : 'lost');
-        resolve();
       });
     });
     return this.#ended;
@@ -115,6 +113,7 @@ export class HeldJob implements ClaimedJob {
       this.#controller.abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
     }
     this.#options.onEnd(outcome);
+    this.#tellEnded();
   }
 
   #watchDeadline(): void {

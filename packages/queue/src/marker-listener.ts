@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { ModelKeys } from './keys.ts';
+import type { RedisClient } from './redis-address.ts';
 
 /** Longest time without a look; BullMQ blocks no longer either. */
 const LONGEST_BLOCK_MS = 10_000;
@@ -12,8 +12,8 @@ const RETRY_DELAY_MS = 200;
  * calls one waiting worker; member `1` carries the time of the next delayed job.
  */
 export class MarkerListener {
-  readonly #blocking: Redis;
-  readonly #commands: Redis;
+  readonly #blocking: RedisClient;
+  readonly #commands: RedisClient;
   readonly #key: string;
   readonly #canTake: () => boolean;
   readonly #onCall: () => void;
@@ -22,8 +22,8 @@ export class MarkerListener {
 
   /** A call that comes while `canTake` is false is passed on to another worker; `onCall` follows either way. */
   constructor(options: {
-    blocking: Redis;
-    commands: Redis;
+    blocking: RedisClient;
+    commands: RedisClient;
     keys: ModelKeys;
     canTake(): boolean;
     onCall(): void;

@@ -1,29 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type ErrorBody,
-  ErrorBodySchema,
-  GenerateRequest,
-  GenerateResult,
-  JOB_NAME,
-  type JobStatus,
-  LOWEST_PRIORITY,
-  OpaqueId,
-  ShoalError,
-} from '@shoal/protocol';
-import type { Redis } from 'ioredis';
+import { type GenerateRequest, GenerateResult, JOB_NAME, ShoalError } from '@shoal/protocol';
+import { Cluster } from 'ioredis';
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
 import { cancelledByCaller, deadlineExceeded } from './held-job.ts';
+import { endOfRecord, errorOf, statusOf } from './job-end.ts';
 import { checkJobId, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { CANCEL } from './lua/cancel.ts';
 import { SUBMIT } from './lua/submit.ts';
 import { VIEW } from './lua/view.ts';
 import { parseJson } from './parse-json.ts';
 import type { JobView, Producer, QueueDepth, SubmitOptions } from './producer.ts';
+import type { RedisClient } from './redis-address.ts';
+import { checkPriority, checkRequest, checkSharingKey, generationOf, queueFull, waitTooLong } from './submission.ts';
 import { workOf } from './work-of.ts';
 
-const LONGEST_RETRY_AFTER_MS = 30_000;
-const SHORTEST_RETRY_AFTER_MS = 1_000;
 /** Entries of one producer's reply stream, as consumers keep it by default. */
 const REPLIES_MAX = 20_000;
 /** Below the time that a command may take. */
@@ -83,20 +74,25 @@ class QueueProducer implements Producer {
   readonly model: string;
   readonly #options: ProducerSettings;
   readonly #keys: ModelKeys;
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
 
   constructor(options: ProducerSettings) {
     this.model = options.model;
     this.#options = options;
     this.#keys = modelKeys(options.prefix, options.model);
     this.#redis = (options.connect ?? connector(options.redisUrl))('commands-now');
+    if (this.#redis instanceof Cluster && options.durability === 'replicated') {
+      // WAIT has no key: a Cluster would send it to any node.
+      this.#redis.disconnect();
+      throw new RangeError('DURABILITY=replicated cannot be had on a Redis Cluster');
+    }
   }
 
   async submit(request: GenerateRequest, { id, priority, sharingKey = '' }: SubmitOptions): Promise<void> {
     checkJobId(id);
     checkPriority(priority);
     if (sharingKey !== '') checkSharingKey(sharingKey);
-    const data = JSON.stringify(sharingKey === '' ? checkRequest(request) : shareable(checkRequest(request)));
+    const data = JSON.stringify(sharingKey === '' ? checkRequest(request) : generationOf(checkRequest(request)));
     const jobId = sharingKey === '' ? id : `shared-${randomUUID()}`;
     const { bull, own } = this.#keys;
     const { resultTtlS, maxQueueSize, maxQueueWaitMs } = this.#options;
@@ -173,75 +169,4 @@ class QueueProducer implements Producer {
   async close(): Promise<void> {
     this.#redis.disconnect();
   }
-}
-
-/** Reads what a failed job stores as its reason: an ErrorBody as JSON, or the text of some other BullMQ worker. */
-export function errorOf(failedReason: string): ErrorBody {
-  const body = ErrorBodySchema.safeParse(parseJson(failedReason));
-  if (body.success) return body.data;
-  return { code: 'inference_error', message: failedReason.slice(0, 500) || 'the job failed without a reason' };
-}
-
-function statusOf(state: 'queued' | 'running' | 'completed' | 'failed', error: ErrorBody | undefined): JobStatus {
-  if (error?.code === 'cancelled') return 'cancelled';
-  if (error?.code === 'deadline_exceeded') return 'expired';
-  return state;
-}
-
-/** The error of a request that left a shared generation by itself. */
-export function endOfRecord(status: 'cancelled' | 'expired'): ErrorBody {
-  return (status === 'cancelled' ? cancelledByCaller() : deadlineExceeded()).toBody();
-}
-
-/** What of a request its generation needs: deadline and reader are the record's own. */
-function shareable({ deadline: _, replyTo: __, ...rest }: GenerateRequest): GenerateRequest {
-  return rest;
-}
-
-function checkSharingKey(key: string): void {
-  if (OpaqueId.safeParse(key).success) return;
-  throw new ShoalError('invalid_request_error', 'a sharing key must match [A-Za-z0-9_-]{1,64}', {
-    param: 'sharingKey',
-  });
-}
-
-function checkPriority(priority: number): void {
-  if (!Number.isInteger(priority) || priority < 0 || priority > LOWEST_PRIORITY) {
-    throw new ShoalError('invalid_request_error', `priority must be a whole number from 0 to ${LOWEST_PRIORITY}`, {
-      param: 'priority',
-    });
-  }
-}
-
-function checkRequest(request: GenerateRequest): GenerateRequest {
-  const parsed = GenerateRequest.safeParse(request);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new ShoalError('invalid_request_error', issue?.message ?? 'not a GenerateRequest', {
-    ...(issue === undefined ? {} : { param: issue.path.join('.') }),
-  });
-}
-
-/** When a tenth of the queue will have drained at the measured rate; unknown counts as the longest. */
-function queueFull(waiting: number, perSecond: number, maxQueueSize: number): ShoalError {
-  const wait = perSecond > 0 ? (Math.max(1, maxQueueSize / 10) / perSecond) * 1000 : LONGEST_RETRY_AFTER_MS;
-  const retryAfterMs = bounded(wait);
-  return new ShoalError(
-    'queue_full',
-    `${waiting} requests wait already, and the queue takes ${maxQueueSize}; try again in ${retryAfterMs} ms`,
-    { retryAfterMs },
-  );
-}
-
-function waitTooLong(predictedMs: number, overMs: number): ShoalError {
-  const retryAfterMs = bounded(overMs);
-  return new ShoalError(
-    'queue_wait_too_long',
-    `the request would wait about ${predictedMs} ms, longer than it may; try again in ${retryAfterMs} ms`,
-    { retryAfterMs },
-  );
-}
-
-function bounded(waitMs: number): number {
-  return Math.round(Math.min(Math.max(waitMs, SHORTEST_RETRY_AFTER_MS), LONGEST_RETRY_AFTER_MS));
 }

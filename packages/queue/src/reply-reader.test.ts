@@ -111,6 +111,14 @@ describe('replies', () => {
     expect(tokens(await events)).toEqual([0, 1, 2]);
   });
 
+  it('tells its reader when a request is gone from the queue', async () => {
+    const events = all('the events', queue.replies.listen('a'), 20_000);
+    await submitted('a');
+    await redis.del(`${keys.bull}a`, `${keys.bull}a:lock`);
+    await redis.lrem(`${keys.bull}active`, 0, 'a');
+    await expect(events).rejects.toMatchObject({ code: 'job_not_found' });
+  });
+
   it('does not write for a producer that is gone, and its stream expires', async () => {
     const job = await submitted('a');
     const key = keys.replies(queue.replies.replyTo);

@@ -1,24 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GenerateResult, type RequestEvent, ShoalError } from '@shoal/protocol';
-import type { Redis } from 'ioredis';
-import { z } from 'zod';
+import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import { type Connect, connector, promptly } from './connection.ts';
 import { Ear, type LogReading } from './ear.ts';
 import { refuseEviction } from './eviction.ts';
 import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
-import { readLogEntry, readReply } from './log-entry.ts';
-import { ATTACH, DETACH, KEEP_STREAM, MAX_READERS } from './lua/attach.ts';
-import { parseJson } from './parse-json.ts';
-import { endOfRecord, errorOf } from './queue-producer.ts';
+import { type Attached, notFound, readAttached, readingOf } from './log-reading.ts';
+import { ATTACH, DETACH } from './lua/attach.ts';
+import type { RedisClient } from './redis-address.ts';
 import type { Replies } from './replies.ts';
+import { ReplyStream } from './reply-stream.ts';
 
-const BLOCK_MS = 5_000;
-/** How long Redis may stay silent to a blocking read before the connection is made anew. */
-const WATCHDOG_MS = BLOCK_MS + 3_000;
-const ENTRIES_PER_READ = 1_000;
-/** The stream outlives its producer by at most this; it is kept alive four times as often. */
-const STREAM_TTL_MS = 60_000;
 /** A request that was silent for this long is looked up, so that an end that nobody announced is found. */
 const SILENCE_MS = 2_000;
 const LONGEST_SILENCE_MS = 30_000;
@@ -44,29 +36,16 @@ export function openReplies(options: RepliesOptions): Replies & { ready(): Promi
   return new ReplyReader({ resultTtlS: 3_600, giveUpMs: 30_000, ...options });
 }
 
-const StreamReply = z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), z.array(z.string())]))])).nullable();
-const AttachReply = z.array(
-  z.tuple([
-    z.enum(['missing', 'open', 'completed', 'failed', 'full', 'cancelled', 'expired']),
-    z.number(),
-    z.string(),
-    z.array(z.string()),
-    z.string(),
-  ]),
-);
-
 class ReplyReader implements Replies {
   readonly replyTo: string = randomUUID();
   readonly #options: RepliesOptions & { resultTtlS: number; giveUpMs: number };
   readonly #keys: ModelKeys;
-  readonly #commands: Redis;
-  readonly #blocking: Redis;
+  readonly #commands: RedisClient;
+  readonly #stream: ReplyStream;
   readonly #ears = new Map<string, Set<Ear>>();
-  readonly #timers: NodeJS.Timeout[];
+  readonly #lookUpTimer: NodeJS.Timeout;
   /** Silence after which an ear is looked up next. */
   readonly #patience = new WeakMap<Ear, number>();
-  #lastId = '0-0';
-  #reachedAt = Date.now();
   #opening: Promise<void> | undefined;
   #closed = false;
 
@@ -75,14 +54,16 @@ class ReplyReader implements Replies {
     this.#keys = modelKeys(options.prefix, options.model);
     const connect = options.connect ?? connector(options.redisUrl);
     this.#commands = connect('commands-now');
-    this.#blocking = connect('blocking');
-    this.#timers = [
-      setInterval(() => void this.#keepStream().catch(() => {}), STREAM_TTL_MS / 4),
-      setInterval(() => void this.#lookUpSilent().catch(() => {}), 1_000),
-    ];
-    for (const timer of this.#timers) timer.unref();
-    this.#blocking.on('ready', () => void this.#keepStream().catch(() => {}));
-    void this.#readLoop();
+    this.#stream = new ReplyStream({
+      commands: this.#commands,
+      blocking: connect('blocking'),
+      keys: this.#keys,
+      replyTo: this.replyTo,
+      onEvents: (jobId, events) => this.#deliver(jobId, events),
+      onMade: () => this.#doubtAll(),
+    });
+    this.#lookUpTimer = setInterval(() => void this.#lookUpSilent().catch(() => {}), 1_000);
+    this.#lookUpTimer.unref();
   }
 
   ready(): Promise<void> {
@@ -95,7 +76,7 @@ class ReplyReader implements Replies {
 
   async #begin(): Promise<void> {
     await promptly(this.#commands, refuseEviction);
-    await this.#keepStream();
+    await this.#stream.keep();
   }
 
   listen(id: string, signal?: AbortSignal): AsyncIterable<RequestEvent> {
@@ -109,11 +90,10 @@ class ReplyReader implements Replies {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#lookUpTimer);
     for (const ear of this.#allEars()) ear.close();
-    await promptly(this.#commands, (redis) => redis.unlink(this.#keys.replies(this.replyTo))).catch(() => {});
+    await this.#stream.close();
     this.#commands.disconnect();
-    this.#blocking.disconnect();
   }
 
   #open(id: string, position: number, fromLog: boolean, signal: AbortSignal | undefined): Ear {
@@ -163,56 +143,14 @@ class ReplyReader implements Replies {
     promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, ear.jobId])).catch(() => {});
   }
 
-  async #readLoop(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        const reply = await this.#readStream();
-        this.#reachedAt = Date.now();
-        for (const [, entries] of StreamReply.parse(reply) ?? []) this.#deliver(entries);
-      } catch {
-        // The connection broke, or the stream's content is not ours: the next read, or a look-up, makes it good.
-        if (!this.#closed) await sleep(100);
-      }
+  #deliver(jobId: string, events: RequestEvent[] | undefined): void {
+    for (const ear of this.#ears.get(jobId) ?? []) {
+      if (events === undefined) ear.doubt();
+      else for (const event of events) ear.offer(event);
     }
   }
 
-  /** XREAD, with a watchdog: ioredis may lose track of a blocking command when a connection dies without a word. */
-  async #readStream(): Promise<unknown> {
-    const key = this.#keys.replies(this.replyTo);
-    const watchdog = setTimeout(() => this.#blocking.disconnect(true), WATCHDOG_MS);
-    watchdog.unref();
-    try {
-      return await this.#blocking.xread('COUNT', ENTRIES_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', key, this.#lastId);
-    } finally {
-      clearTimeout(watchdog);
-    }
-  }
-
-  #deliver(entries: [string, string[]][]): void {
-    for (const [entryId, fields] of entries) {
-      this.#lastId = entryId;
-      for (let at = 0; at + 1 < fields.length; at += 2) {
-        const ears = this.#ears.get(fields[at] ?? '');
-        if (ears === undefined) continue;
-        const events = readReply(fields[at + 1] ?? '');
-        for (const ear of ears) {
-          if (events === undefined) ear.doubt();
-          else for (const event of events) ear.offer(event);
-        }
-      }
-    }
-  }
-
-  /** Makes the stream, or keeps it; when it had gone, everybody may have missed something. */
-  async #keepStream(): Promise<void> {
-    if (this.#closed) return;
-    const { bull } = this.#keys;
-    const key = this.#keys.replies(this.replyTo);
-    const made = z
-      .string()
-      .parse(await promptly(this.#commands, (redis) => KEEP_STREAM.run(redis, bull, [key, STREAM_TTL_MS])));
-    if (made === '') return;
-    this.#lastId = made;
+  #doubtAll(): void {
     for (const ear of this.#allEars()) ear.doubt();
   }
 
@@ -224,7 +162,7 @@ class ReplyReader implements Replies {
         const [reply] = await this.#attach([ear], true);
         if (reply === undefined) throw new ShoalError('unavailable', 'Redis gave no answer');
         ear.joined = true;
-        this.#follow(ear, reply[4]);
+        this.#follow(ear, reply.jobId);
         return readingOf(ear.id, reply, mustExist);
       } catch (error) {
         if (!(error instanceof ShoalError && error.code === 'unavailable') || Date.now() >= until) throw error;
@@ -236,7 +174,7 @@ class ReplyReader implements Replies {
   async #lookUpSilent(): Promise<void> {
     if (this.#closed) return;
     const now = Date.now();
-    if (now - this.#reachedAt > this.#options.giveUpMs) {
+    if (now - this.#stream.reachedAt > this.#options.giveUpMs) {
       for (const ear of this.#allEars()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
     }
@@ -252,7 +190,7 @@ class ReplyReader implements Replies {
     }
   }
 
-  #answerLookUp(ear: Ear, [state, length]: z.infer<typeof AttachReply>[number]): void {
+  #answerLookUp(ear: Ear, { state, length }: Attached): void {
     ear.heardAt = Date.now();
     this.#patience.set(ear, Math.min(2 * (this.#patience.get(ear) ?? SILENCE_MS), LONGEST_SILENCE_MS));
     if (state === 'missing') {
@@ -266,11 +204,11 @@ class ReplyReader implements Replies {
     }
   }
 
-  async #attach(ears: readonly Ear[], wantLog: boolean): Promise<z.infer<typeof AttachReply>> {
+  async #attach(ears: readonly Ear[], wantLog: boolean): Promise<Attached[]> {
     const { bull, own } = this.#keys;
     const args: (string | number)[] = [own, bull, this.replyTo, this.#options.resultTtlS * 1000];
     for (const ear of ears) args.push(ear.id, ear.position, wantLog ? '1' : '0');
-    return AttachReply.parse(await promptly(this.#commands, (redis) => ATTACH.run(redis, bull, args)));
+    return readAttached(await promptly(this.#commands, (redis) => ATTACH.run(redis, bull, args)));
   }
 
   *#allEars(): Generator<Ear> {
@@ -279,30 +217,3 @@ class ReplyReader implements Replies {
 }
 
 const AWAY = 'Redis has been away for too long; the request goes on if it was accepted: ask for it again later';
-
-function readingOf(
-  id: string,
-  [state, , value, entries]: z.infer<typeof AttachReply>[number],
-  mustExist: boolean,
-): LogReading {
-  if (state === 'missing' && mustExist) throw notFound(id);
-  if (state === 'full') {
-    throw new ShoalError('rate_limit_exceeded', `a request can have at most ${MAX_READERS} readers at once`);
-  }
-  const events = entries.flatMap((entry) => readLogEntry(entry) ?? []);
-  if (state === 'cancelled' || state === 'expired') {
-    return { events, terminal: { type: 'failed', error: endOfRecord(state) } };
-  }
-  if (state === 'failed') return { events, terminal: { type: 'failed', error: errorOf(value) } };
-  if (state !== 'completed') return { events };
-  const result = GenerateResult.safeParse(parseJson(value));
-  const unreadable = { code: 'inference_error', message: 'the stored result is not a GenerateResult' } as const;
-  return {
-    events,
-    terminal: result.success ? { type: 'completed', result: result.data } : { type: 'failed', error: unreadable },
-  };
-}
-
-function notFound(id: string): ShoalError {
-  return new ShoalError('job_not_found', `there is no request ${id}, or its result is no longer kept`);
-}

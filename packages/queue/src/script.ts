@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { RedisClient } from './redis-address.ts';
 
 /** A Lua script, called by its hash; its text is sent only when Redis does not know it. */
 export class Script {
@@ -14,7 +14,7 @@ export class Script {
   }
 
   /** `key` is any key of the model's slot: it routes the call on a Redis Cluster. */
-  async run(redis: Redis, key: string, args: readonly (string | number)[]): Promise<unknown> {
+  async run(redis: RedisClient, key: string, args: readonly (string | number)[]): Promise<unknown> {
     try {
       return await redis.evalsha(this.#sha, 1, key, ...args);
     } catch (error) {

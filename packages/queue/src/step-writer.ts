@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import { isOutage } from './connection.ts';
 import { STEP } from './lua/step.ts';
 import { type Chunk, type Claim, Outbox } from './outbox.ts';
+import type { RedisClient } from './redis-address.ts';
 import {
   type ClaimReply,
   type ClaimRequest,
@@ -17,7 +17,7 @@ import {
   TOO_SHORT,
 } from './step-codec.ts';
 
-/** Tokens of steps shorter than this share a round trip: Redis load follows time, not speed. Ends and claims do not wait. */
+/** Tokens of steps shorter than this share a round trip: RedisClient load follows time, not speed. Ends and claims do not wait. */
 const SHORTEST_INTERVAL_MS = 15;
 /** Round trips under way at once: worker and Redis overlap, and nothing piles up. */
 const MOST_IN_FLIGHT = 2;
@@ -40,9 +40,11 @@ export interface ClaimSource {
 }
 
 export interface StepWriterOptions extends StepLimits {
-  redis: Redis;
+  redis: RedisClient;
   /** How often every held job is looked at, whether or not it wrote: a lost lock or a missed cancel call shows. */
   lookIntervalMs: number;
+  /** Ends in one round trip: with half of all jobs, worker and Redis work on two halves at the same time. */
+  endsPerStep: number;
   /** True to renew the locks while looking. */
   renewLocks?: () => boolean;
   claims?: ClaimSource;
@@ -154,7 +156,9 @@ export class StepWriter {
     this.#lastFlushAt = startedAt;
     try {
       const { redis, keys } = this.#options;
-      const reply = decodeStep(await STEP.run(redis, keys.bull, encodeStep(this.#options, items, claim)));
+      const sent = STEP.run(redis, keys.bull, encodeStep(this.#options, items, claim));
+      if (this.#dirty.size > 0) this.schedule();
+      const reply = decodeStep(await sent);
       if (this.#closed) return;
       this.#settle(items, reply.codes, startedAt);
       for (const id of reply.cancelledIds) this.#options.onCancelled(id);
@@ -171,14 +175,16 @@ export class StepWriter {
 
   #collect(): Item[] {
     const items: Item[] = [];
+    let ends = 0;
     for (const outbox of this.#dirty) {
-      if (items.length >= ITEMS_PER_STEP) break;
+      if (items.length >= ITEMS_PER_STEP || ends >= this.#options.endsPerStep) break;
       for (const chunk of outbox.take(CHUNKS_PER_JOB)) items.push({ kind: 'emit', outbox, chunk });
       if (outbox.waiting) continue;
       this.#dirty.delete(outbox);
       const ending = this.#ending.get(outbox);
       if (ending === undefined) continue;
       this.#ending.delete(outbox);
+      ends += 1;
       items.push({ kind: 'end', outbox, ...ending });
     }
     const renew = this.#options.renewLocks?.() ?? false;

@@ -5,7 +5,7 @@ export interface MetricRow {
   readonly name: string;
   /** What one unit of it means. */
   readonly help: string;
-  readonly unit: 'seconds' | 'tokens' | 'requests' | 'sequences' | 'batches' | 'jobs' | 'errors';
+  readonly unit: 'ratio' | 'seconds' | 'tokens' | 'requests' | 'sequences' | 'batches' | 'jobs' | 'errors';
   readonly labels: readonly string[];
   /** Upper bounds, for histograms. */
   readonly buckets?: readonly number[];
@@ -23,6 +23,9 @@ export const LATENCY_BUCKETS: readonly number[] = [
 export const STEP_BUCKETS: readonly number[] = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
+
+/** A prediction beside what came: one is right. */
+export const RATIO_BUCKETS: readonly number[] = [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4];
 
 /** Powers of two: batch sizes. */
 export const SIZE_BUCKETS: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256];

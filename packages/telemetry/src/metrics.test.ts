@@ -76,13 +76,16 @@ test('the consumer’s facts become samples, its errors also log lines', async (
 
   facts.tell({ type: 'claimed', jobId: 'a', queueMs: 2, redelivered: true, resumedTokens: 4 });
   facts.tell({ type: 'claimed', jobId: 'b', queueMs: -3, redelivered: false, resumedTokens: 0 });
+  facts.tell({ type: 'claimed', jobId: 'c', queueMs: 200, redelivered: false, resumedTokens: 0, predictedMs: 150 });
   facts.tell({ type: 'finished', jobId: 'a', outcome: 'completed' });
   facts.tell({ type: 'emit', jobs: 2, tokens: 2, durationMs: 1 });
   facts.tell({ type: 'error', message: 'connection lost' });
 
   const text = await metrics.registry.metrics();
   expect(text).toContain('shoal_request_queue_time_seconds_bucket{le="0.001",model="minnow"} 1\n');
-  expect(text).toContain('shoal_request_queue_time_seconds_sum{model="minnow"} 0.002\n');
+  expect(text).toContain('shoal_request_queue_time_seconds_sum{model="minnow"} 0.202\n');
+  expect(text).toContain('shoal_predicted_wait_ratio_sum{model="minnow"} 0.75\n');
+  expect(text).toContain('shoal_predicted_wait_ratio_count{model="minnow"} 1\n');
   expect(text).toContain('shoal_redeliveries_total{model="minnow"} 1\n');
   expect(text).toContain('shoal_resumed_tokens_total{model="minnow"} 4\n');
   expect(text).toContain('shoal_jobs_total{outcome="completed",model="minnow"} 1\n');

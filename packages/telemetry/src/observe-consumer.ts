@@ -19,6 +19,9 @@ function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
     case 'claimed':
       // The two times come from two machines' clocks: a small negative difference is clock skew, not a figure.
       metrics.requestQueueTime.observe(Math.max(0, fact.queueMs) / 1000);
+      if (fact.predictedMs !== undefined) {
+        metrics.predictedWaitRatio.observe(fact.predictedMs / Math.max(1, fact.queueMs));
+      }
       if (fact.redelivered) metrics.redeliveries.inc();
       metrics.resumedTokens.inc(fact.resumedTokens);
       return;

@@ -6,6 +6,7 @@ import {
   histogram,
   LATENCY_BUCKETS,
   type MetricTable,
+  RATIO_BUCKETS,
   SIZE_BUCKETS,
   STEP_BUCKETS,
 } from './metric.ts';
@@ -31,6 +32,7 @@ export interface WorkerMeasurements {
   slots: Gauge;
   jobs: Counter;
   requestQueueTime: Histogram;
+  predictedWaitRatio: Histogram;
   redeliveries: Counter;
   resumedTokens: Counter;
   emitDuration: Histogram;
@@ -164,6 +166,13 @@ export const workerMetricTable: MetricTable<WorkerMeasurements> = {
     labels: [],
     buckets: LATENCY_BUCKETS,
   },
+  predictedWaitRatio: {
+    name: 'shoal_predicted_wait_ratio',
+    help: 'The wait in the queue that was predicted when a job was submitted, divided by the wait that came.',
+    unit: 'ratio',
+    labels: [],
+    buckets: RATIO_BUCKETS,
+  },
   redeliveries: {
     name: 'shoal_redeliveries_total',
     help: 'Jobs claimed that another worker had held before.',
@@ -218,6 +227,7 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
     slots: gauge(table.slots, registry),
     jobs: counter(table.jobs, registry),
     requestQueueTime: histogram(table.requestQueueTime, registry),
+    predictedWaitRatio: histogram(table.predictedWaitRatio, registry),
     redeliveries: counter(table.redeliveries, registry),
     resumedTokens: counter(table.resumedTokens, registry),
     emitDuration: histogram(table.emitDuration, registry),

@@ -1,4 +1,4 @@
-import { type GenerateResult, type RequestEvent, ShoalError, type TokensEvent } from '@shoal/protocol';
+import { type GenerateResult, ShoalError, type TokensEvent } from '@shoal/protocol';
 import { reasonOf } from './request-scope.ts';
 import type { SubmittedJob } from './submission.ts';
 
@@ -11,22 +11,11 @@ export async function followJob(
   signal: AbortSignal,
   onTokens: (event: TokensEvent) => void | Promise<void>,
 ): Promise<GenerateResult> {
-  for await (const event of untilAborted(job.events, signal)) {
+  for await (const event of job.events) {
     if (event.type === 'tokens') await onTokens(event);
     else if (event.type === 'completed') return event.result;
     else throw ShoalError.fromBody(event.error);
   }
+  // The ear was closed before the end: by the signal.
   throw reasonOf(signal);
-}
-
-/** The events until the signal is aborted; whether the source then ends or rejects makes no difference. */
-async function* untilAborted(events: AsyncIterable<RequestEvent>, signal: AbortSignal): AsyncGenerator<RequestEvent> {
-  try {
-    for await (const event of events) {
-      if (signal.aborted) return;
-      yield event;
-    }
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }

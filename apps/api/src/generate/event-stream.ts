@@ -51,7 +51,6 @@ export class EventStream {
   /** Sends one event; resolves when the reader can take more. Rejects with `cancelled` when it is gone or too slow. */
   async send(data: string, id?: number): Promise<void> {
     this.#quiet?.refresh();
-    if (this.#drained !== undefined) await this.#drained;
     this.#open();
     if (this.#reply.raw.destroyed) throw new ShoalError('cancelled', 'the caller closed the connection');
     const taken = this.#reply.raw.write(id === undefined ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`);

@@ -1,4 +1,6 @@
+import type { ApiConfig } from '@shoal/config';
 import { type GenerateRequest, REQUEST_VERSION, type RequestEvent } from '@shoal/protocol';
+import { sharingKey } from '@shoal/queue';
 import type { ServedModel } from '../models.ts';
 import type { GenerationSpec } from './generation-spec.ts';
 
@@ -18,8 +20,16 @@ export interface SubmissionOptions {
   /** Unix time in milliseconds. */
   deadline: number;
   randomSeed: () => number;
+  /** Whether equal requests may share one generation. */
+  reuse: boolean;
   /** Closes the ears when aborted. */
   signal: AbortSignal;
+}
+
+/** One payload, and under which key others may share its generation. */
+export interface Draft {
+  request: GenerateRequest;
+  sharingKey: string | undefined;
 }
 
 /**
@@ -31,35 +41,57 @@ export async function submitAndListen(
   model: ServedModel,
   options: SubmissionOptions,
 ): Promise<SubmittedJob[]> {
-  const ids = spec.inputs.map((_, index) => (spec.inputs.length === 1 ? options.id : `${options.id}-${index}`));
-  const requests = requestsOf(spec, options);
-  // The ear opens before the job exists, so that no event can come too early.
-  const jobs = ids.map((id, index) => ({ id, index, events: model.replies.listen(id, options.signal) }));
-
+  const drafts = draftsOf(spec, model, options);
+  const ids = drafts.map((_, index) => (drafts.length === 1 ? options.id : `${options.id}-${index}`));
   const submitted = await Promise.allSettled(
-    ids.map((id, index) =>
-      model.producer.submit(at(requests, index, model.replies.replyTo), { id, priority: spec.priority }),
-    ),
+    drafts.map((draft, index) => submitOne(draft, model, { ...options, id: ids[index] ?? '', index }, spec.priority)),
   );
   const refusal = submitted.find((outcome) => outcome.status === 'rejected');
-  if (refusal === undefined) return jobs;
+  if (refusal === undefined)
+    return submitted.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   await cancelQuietly(model, ids);
   throw refusal.reason;
 }
 
+async function submitOne(
+  { request, sharingKey }: Draft,
+  { producer, replies }: ServedModel,
+  { id, index, signal }: { id: string; index: number; signal: AbortSignal },
+  priority: number,
+): Promise<SubmittedJob> {
+  if (sharingKey !== undefined) {
+    // The generation may have begun long ago: it is read from its log.
+    await producer.submit(request, { id, priority, sharingKey });
+    return { id, index, events: replies.attach(id, { signal }) };
+  }
+  // The ear opens before the job exists, so that no event can come too early.
+  const events = replies.listen(id, signal);
+  await producer.submit({ ...request, replyTo: replies.replyTo }, { id, priority });
+  return { id, index, events };
+}
+
 /** The payloads of a request's jobs, each with a seed. */
-export function requestsOf(
+export function draftsOf(
   spec: GenerationSpec,
-  options: Pick<SubmissionOptions, 'tenant' | 'deadline' | 'randomSeed'>,
-): GenerateRequest[] {
+  { card }: Pick<ServedModel, 'card'>,
+  options: Pick<SubmissionOptions, 'tenant' | 'deadline' | 'randomSeed' | 'reuse'>,
+): Draft[] {
+  const { tenant, deadline } = options;
   const seed = spec.params.seed ?? options.randomSeed();
-  return spec.inputs.map((input) => ({
-    v: REQUEST_VERSION,
-    ...input,
-    params: { ...spec.params, seed },
-    ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
-    deadline: options.deadline,
-  }));
+  return spec.inputs.map((input) => {
+    const asked = {
+      v: REQUEST_VERSION,
+      ...input,
+      params: spec.params,
+      deadline,
+      ...(tenant === undefined ? {} : { tenant }),
+    } as const;
+    return {
+      request: { ...asked, params: { ...spec.params, seed } },
+      // Asked before the request gets a seed by chance: only its own seed, or none needed, makes it shareable.
+      sharingKey: options.reuse ? sharingKey(asked, card.revision) : undefined,
+    };
+  });
 }
 
 /**
@@ -70,8 +102,7 @@ export async function cancelQuietly(model: ServedModel, ids: readonly string[]):
   await Promise.allSettled(ids.map((id) => model.producer.cancel(id)));
 }
 
-function at(requests: readonly GenerateRequest[], index: number, replyTo: string): GenerateRequest {
-  const request = requests[index];
-  if (request === undefined) throw new RangeError(`no request ${index}`);
-  return { ...request, replyTo };
+/** Whether the answers to this caller may come from a generation that others share. */
+export function mayReuse(config: Pick<ApiConfig, 'reuseAnswers'>, cacheControl: string | undefined): boolean {
+  return config.reuseAnswers && !/\bno-store\b/i.test(cacheControl ?? '');
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type GenerateRequest, ShoalError } from '@shoal/protocol';
+import { ShoalError } from '@shoal/protocol';
 import type { JobView } from '@shoal/queue';
 import type { ServerDeps } from '../deps.ts';
 import type { ServedModel } from '../models.ts';
@@ -7,7 +7,7 @@ import { ChatBody, CompletionBody, type JobBody } from '../schemas/bodies.ts';
 import { validate } from '../schemas/validate.ts';
 import { checkAgainstModel, type GenerationSpec, specOfChat, specOfCompletion } from './generation-spec.ts';
 import { findModel } from './serve.ts';
-import { cancelQuietly, requestsOf } from './submission.ts';
+import { cancelQuietly, type Draft, draftsOf } from './submission.ts';
 
 /** Jobs put on the queue at the same time. */
 const AT_ONCE = 64;
@@ -19,11 +19,19 @@ export interface AcceptedJob {
 }
 
 /** A job about to be submitted. */
-interface Draft {
+interface JobDraft extends Draft {
   id: string;
   model: ServedModel;
-  request: GenerateRequest;
   priority: number;
+}
+
+/** Who submits, and on what terms. */
+export interface JobCaller {
+  tenant: string | undefined;
+  /** The idempotency key, if there is one. */
+  key: string | undefined;
+  /** Whether equal requests may share one generation. */
+  reuse: boolean;
 }
 
 /** What a body of `/v1/jobs` asks; `index` is its place in an array of them. */
@@ -57,9 +65,9 @@ export function idempotencyKey(header: string | string[] | undefined, jobs: numb
 export async function submitJobs(
   deps: ServerDeps,
   specs: readonly GenerationSpec[],
-  caller: { tenant: string | undefined; key: string | undefined },
+  caller: JobCaller,
 ): Promise<AcceptedJob[]> {
-  const drafts: Draft[] = [];
+  const drafts: JobDraft[] = [];
   for (const spec of specs) drafts.push(await draftOf(deps, spec, caller));
   await submitAll(drafts);
 
@@ -72,21 +80,19 @@ export async function submitJobs(
   return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name }];
 }
 
-async function draftOf(
-  deps: ServerDeps,
-  spec: GenerationSpec,
-  { tenant, key }: { tenant: string | undefined; key: string | undefined },
-): Promise<Draft> {
+async function draftOf(deps: ServerDeps, spec: GenerationSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
   const model = await findModel(deps, spec.model);
   checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
   const deadline = deps.clock() + (spec.timeoutMs ?? deps.config.maxQueueWaitMs);
-  const [request] = requestsOf(spec, { tenant, deadline, randomSeed: deps.randomSeed });
-  if (request === undefined) throw new RangeError('a job has one input');
-  if (key === undefined) return { id: deps.randomId(), model, request, priority: spec.priority };
+  const { randomSeed } = deps;
+  const [draft] = draftsOf(spec, model, { tenant, deadline, randomSeed, reuse: reuse && key === undefined });
+  if (draft === undefined) throw new RangeError('a job has one input');
+  const job = { ...draft, model, priority: spec.priority };
+  if (key === undefined) return { ...job, id: deps.randomId() };
 
   const id = `k-${hash(JSON.stringify([tenant ?? null, key]))}`;
   await refuseElsewhere(deps, id, model);
-  return { id, model, request: { ...request, fingerprint: hash(JSON.stringify(spec)) }, priority: spec.priority };
+  return { ...job, id, request: { ...draft.request, fingerprint: hash(JSON.stringify(spec)) } };
 }
 
 /** A key that was used for another model's queue cannot be seen by this one's. */
@@ -96,11 +102,13 @@ async function refuseElsewhere(deps: ServerDeps, id: string, model: ServedModel)
   if (views.some((view) => view !== undefined)) throw conflict();
 }
 
-async function submitAll(drafts: readonly Draft[]): Promise<void> {
+async function submitAll(drafts: readonly JobDraft[]): Promise<void> {
   for (let from = 0; from < drafts.length; from += AT_ONCE) {
     const group = drafts.slice(from, from + AT_ONCE);
     const submitted = await Promise.allSettled(
-      group.map(({ id, model, request, priority }) => model.producer.submit(request, { id, priority })),
+      group.map(({ id, model, request, priority, sharingKey }) =>
+        model.producer.submit(request, { id, priority, ...(sharingKey === undefined ? {} : { sharingKey }) }),
+      ),
     );
     const refusal = submitted.find((outcome) => outcome.status === 'rejected');
     if (refusal === undefined) continue;
@@ -111,7 +119,7 @@ async function submitAll(drafts: readonly Draft[]): Promise<void> {
   }
 }
 
-function unseen(deps: ServerDeps, { id }: Draft): JobView {
+function unseen(deps: ServerDeps, { id }: JobDraft): JobView {
   return { id, status: 'queued', queuedAt: deps.clock(), attempts: 0 };
 }
 

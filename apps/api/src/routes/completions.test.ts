@@ -30,14 +30,14 @@ test('a completion has OpenAI’s shape, and tells in what company it ran', asyn
 
 test('options reach the queue in the inside form, with a seed, a deadline and a reply address', async () => {
   const { app, model } = testServer();
-  const options = { max_tokens: 9, temperature: 0, top_p: 0.5, top_k: 5, stop: 'END', priority: 2, timeout_ms: 5000 };
+  const options = { max_tokens: 9, temperature: 0.5, top_p: 0.5, top_k: 5, stop: 'END', priority: 2, timeout_ms: 5000 };
   await app.inject(post('/v1/completions', { model: 'minnow', prompt: 'hi', ...options }));
   expect(model.jobs.get('r1')).toMatchObject({
     priority: 2,
     request: {
       v: 1,
       prompt: 'hi',
-      params: { maxTokens: 9, temperature: 0, topP: 0.5, topK: 5, seed: 42, stop: ['END'] },
+      params: { maxTokens: 9, temperature: 0.5, topP: 0.5, topK: 5, seed: 42, stop: ['END'] },
       deadline: 1_700_000_005_000,
       replyTo: 'memory',
     },
@@ -64,6 +64,34 @@ test('left out and null mean OpenAI’s defaults; what changes nothing is accept
     ...{ n: 1, logitBias: {}, presencePenalty: 0 },
   });
   expect(model.jobs.get('r1')?.priority).toBe(5);
+});
+
+test.each<
+  [what: string, fields: object, headers: Record<string, string>, env: Record<string, string>, shared: boolean]
+>([
+  ['greedy', { temperature: 0 }, {}, {}, true],
+  ['sampled with a seed', { temperature: 1, seed: 5 }, {}, {}, true],
+  ['sampled by chance', { temperature: 1 }, {}, {}, false],
+  ['greedy, no-store', { temperature: 0 }, { 'cache-control': 'no-cache, No-Store' }, {}, false],
+  ['greedy, switched off', { temperature: 0 }, {}, { REUSE_ANSWERS: 'false' }, false],
+])('equal requests may share a generation: %s', async (_, fields, headers, env, shared) => {
+  const { app, model } = testServer({ env });
+  const body = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi', ...fields };
+  for (const url of ['/v1/completions', '/v1/jobs']) await app.inject({ ...post(url, body), headers });
+  const keys = [...model.jobs.values()].map(({ sharingKey }) => sharingKey);
+  expect(keys.map((key) => key !== undefined)).toEqual([shared, shared]);
+  expect(keys[0]).toBe(keys[1]);
+  expect(model.jobs.get('r1')?.request.params.seed).toBeDefined();
+});
+
+test('tenants never share', async () => {
+  const { app, model } = testServer({ env: { API_KEYS: 'acme:acme-key-1,beta:beta-key-1' } });
+  for (const key of ['acme-key-1', 'beta-key-1']) {
+    const headers = { authorization: `Bearer ${key}` };
+    await app.inject({ ...post('/v1/completions', { model: 'minnow', prompt: 'hi', temperature: 0 }), headers });
+  }
+  const keys = [...model.jobs.values()].map(({ sharingKey }) => sharingKey);
+  expect(new Set(keys).size).toBe(2);
 });
 
 test('several prompts are several jobs, answered as one with a choice for each', async () => {
@@ -213,6 +241,13 @@ test('a full queue is 429, with the time after which to try again', async () => 
   expect(response.headers).toMatchObject({ 'retry-after': '2', 'retry-after-ms': '1500' });
   expect(response.headers['x-should-retry']).toBeUndefined();
   expect(response.json().error).toMatchObject({ code: 'queue_full', type: 'rate_limit_error' });
+});
+
+test('the time after which to try again is never longer than clients obey', async () => {
+  const { app, model } = testServer();
+  model.refusal = new ShoalError('unavailable', 'Redis does not answer', { retryAfterMs: 3_600_000 });
+  const response = await app.inject(post('/v1/completions', { model: 'minnow', prompt: 'hi' }));
+  expect(response.headers).toMatchObject({ 'retry-after': '30', 'retry-after-ms': '30000' });
 });
 
 test('when the queue fills up half-way through several prompts, none remains', async () => {

@@ -3,6 +3,7 @@ import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
 import { jobJson } from '../generate/job-shape.ts';
+import { mayReuse } from '../generate/submission.ts';
 import { idempotencyKey, specOfJob, submitJobs } from '../generate/submit-jobs.ts';
 import { type JobBody, JobPath, JobsBody } from '../schemas/bodies.ts';
 import { JobListResponse, JobResponse } from '../schemas/responses.ts';
@@ -51,7 +52,8 @@ export function jobRoutes(app: App, context: ServerContext): void {
     const visit = context.limits.enter(request.tenant);
     visit.leave(0);
     reply.headers(visit.headers);
-    const jobs = await submitJobs(context, bodies.map(specOfJob), { tenant: request.tenant, key });
+    const reuse = mayReuse(context.config, request.headers['cache-control']);
+    const jobs = await submitJobs(context, bodies.map(specOfJob), { tenant: request.tenant, key, reuse });
     reply.code(202);
     if (Array.isArray(request.body))
       return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };

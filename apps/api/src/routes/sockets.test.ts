@@ -151,3 +151,19 @@ test('shutdown: what does not finish in time ends with an error and is cancelled
   expect(model.cancelled.sort()).toEqual(['r1', 'r2']);
   server = undefined;
 });
+
+test('a caller who waits costs no copy of the prompt', async () => {
+  const bodies: (() => unknown)[] = [];
+  const started = testServer();
+  server = started;
+  started.app.addHook('preHandler', async (request) => {
+    bodies.push(() => request.body);
+  });
+  started.model.script = () => undefined;
+  const url = await started.app.listen({ port: 0, host: '127.0.0.1' });
+  const waiting = fetch(`${url}/v1/completions`, completion({ prompt: 'x'.repeat(100_000) }));
+  await vi.waitFor(() => expect(started.model.jobs.size).toBe(1));
+  await vi.waitFor(() => expect(bodies.map((body) => body())).toEqual([undefined]));
+  started.model.tell('r1', ...answer('hello', ['hello']));
+  expect((await waiting).status).toBe(200);
+});

@@ -3,9 +3,9 @@ import { bullmqFunction } from './bullmq-scripts.ts';
 /** BullMQ priority of a job that was added without one: the default, 5. */
 const DEFAULT_BULL_PRIORITY = 6;
 /** Scores at and above this are jobs under suspicion (stalled.ts): behind every priority, taken by their own rule. */
-export const SUSPECT_SCORE: number = 2 ** 32 * 1_000_000;
+const SUSPECT_SCORE = 2 ** 32 * 1_000_000;
 /** Most suspects that run together when they were seen to die once. */
-export const SMALL_BATCH = 4;
+const SMALL_BATCH = 4;
 /** Jobs without a priority that one claim re-files. */
 const REFILED_PER_STEP = 256;
 
@@ -48,11 +48,14 @@ local function shareOf(wanted, now)
   return math.min(wanted, math.max(1, math.ceil(waitingJobs() / (idle + 1))))
 end
 
+local ACTIVE_KEYS = {
+  BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
+  BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', BULL .. 'marker',
+}
+
 local function moveToActive(token, now)
-  return bullmqMoveToActive({
-    BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
-    BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', BULL .. 'marker',
-  }, { BULL, now, cmsgpack.pack({ token = token, lockDuration = LOCK_MS, name = WORKER }) })
+  return bullmqMoveToActive(ACTIVE_KEYS,
+    { BULL, now, cmsgpack.pack({ token = token, lockDuration = LOCK_MS, name = WORKER }) })
 end
 
 local function fieldsOf(flat)

@@ -71,18 +71,24 @@ export const JOB_ENDS: string = `
 ${WORK}
 ${bullmqFunction('bullmqMoveToFinished', 'moveToFinished-14')}
 
+-- BullMQ's keys and options, but for what differs from job to job.
+local FINISH_KEYS = {
+  BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
+  BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', '', '', '', BULL .. 'marker',
+}
+local FINISH_OPTIONS = {
+  keepJobs = { age = RESULT_TTL_S }, lockDuration = 1000, attempts = 1, maxMetricsSize = '',
+  fpof = false, cpof = false, idof = false, rdof = false,
+}
+local NO_STACKTRACE = cmsgpack.pack({ 'stacktrace', '[]' })
+
 local function finish(id, token, outcome, value, now)
   local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
-  local options = {
-    token = token, keepJobs = { age = RESULT_TTL_S }, lockDuration = 1000, attempts = 1, maxMetricsSize = '',
-    fpof = false, cpof = false, idof = false, rdof = false,
-  }
-  local fields = outcome == 'failed' and cmsgpack.pack({ 'stacktrace', '[]' }) or nil
-  return bullmqMoveToFinished({
-    BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
-    BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', BULL .. outcome, BULL .. id,
-    BULL .. 'metrics:' .. outcome, BULL .. 'marker',
-  }, { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(options), fields })
+  FINISH_KEYS[11], FINISH_KEYS[12], FINISH_KEYS[13] = BULL .. outcome, BULL .. id, BULL .. 'metrics:' .. outcome
+  FINISH_OPTIONS.token = token
+  local fields = outcome == 'failed' and NO_STACKTRACE or nil
+  return bullmqMoveToFinished(FINISH_KEYS,
+    { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(FINISH_OPTIONS), fields })
 end
 `;
 

@@ -1,6 +1,6 @@
 import { Script } from '../script.ts';
 import { bullmqFunction } from './bullmq-scripts.ts';
-import { JOB_ENDS } from './jobs.ts';
+import { WORK } from './jobs.ts';
 import { RECORDS } from './records.ts';
 
 /**
@@ -19,7 +19,7 @@ local BULL, OWN, RESULT_TTL_S = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, longest, id, name = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local priority, work, deadline, data = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local RECORD_TTL_MS, key, record = tonumber(ARGV[12]), ARGV[13], ARGV[14]
-${JOB_ENDS}
+${WORK}
 ${bullmqFunction('bullmqAdd', 'addPrioritizedJob-9')}
 ${RECORDS}
 

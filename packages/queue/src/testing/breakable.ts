@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import { Redis } from 'ioredis';
 import { type Connect, connector } from '../connection.ts';
 
 export interface BreakableConnections {
@@ -24,7 +24,11 @@ export function breakableConnections(redisUrl: string): BreakableConnections {
     return redis;
   };
   return {
-    connect: (role) => track(open(role)),
+    connect: (role) => {
+      const redis = open(role);
+      if (!(redis instanceof Redis)) throw new Error('only connections to a single Redis can be broken');
+      return track(redis);
+    },
     kill: () => {
       for (const redis of connections) {
         // No command of a dead process is ever answered, nor sent later.

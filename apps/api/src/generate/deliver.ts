@@ -1,0 +1,83 @@
+import { ShoalError, type TokensEvent } from '@shoal/protocol';
+import type { FastifyReply } from 'fastify';
+import type { ServerDeps } from '../deps.ts';
+import { errorJson } from '../plugins/errors.ts';
+import { followJob } from './answer.ts';
+import { ChoiceWriter } from './choice-writer.ts';
+import { EventStream, streamOptions } from './event-stream.ts';
+import type { GenerationSpec } from './generation-spec.ts';
+import type { RequestMeasure } from './measure.ts';
+import type { RequestScope } from './request-scope.ts';
+import { type Answer, choicesOf, type ResponseMeta, type ResponseShape } from './response-shape.ts';
+import type { SubmittedJob } from './submission.ts';
+
+/** One request on its way: what its jobs are, and what is known of it so far. */
+export interface InFlight {
+  readonly spec: GenerationSpec;
+  readonly shape: ResponseShape;
+  readonly meta: ResponseMeta;
+  readonly jobs: readonly SubmittedJob[];
+  readonly scope: RequestScope;
+  readonly measure: RequestMeasure;
+}
+
+/** The whole answer, when all of it is there. */
+export async function deliverWhole(inFlight: InFlight): Promise<object> {
+  const answers = await followAll(inFlight, () => {});
+  return inFlight.shape.whole(inFlight.meta, answers);
+}
+
+/** The answer as it comes. Nothing is returned: it has been sent. */
+export async function deliverStream(deps: ServerDeps, inFlight: InFlight, reply: FastifyReply): Promise<undefined> {
+  const { shape, meta, spec } = inFlight;
+  const events = new EventStream(reply, streamOptions(deps));
+  // With include_usage, OpenAI's chunks all carry `usage`; it is null in all but the last.
+  const send = (chunk: object): Promise<void> =>
+    events.send(JSON.stringify(spec.includeUsage && !('usage' in chunk) ? { ...chunk, usage: null } : chunk));
+  const perJob = spec.params.n ?? 1;
+  const writers = Array.from({ length: inFlight.jobs.length * perJob }, (_, index) => {
+    const echo = spec.echo?.[Math.floor(index / perJob)] ?? '';
+    return new ChoiceWriter({ shape, meta, index, echo, send });
+  });
+  try {
+    const answers = await followAll(
+      inFlight,
+      (first, event) => writers[first + (event.choice ?? 0)]?.write(event.text, event.logprobs),
+      async (answer) => {
+        for (const choice of choicesOf(answer)) await writers[choice.index]?.finish(choice);
+      },
+    );
+    if (spec.includeUsage) await send(shape.usage(meta, answers));
+    await events.send('[DONE]');
+  } catch (error) {
+    if (events.opened) await events.send(JSON.stringify(errorJson(error))).catch(() => {});
+    throw error;
+  } finally {
+    events.end();
+  }
+}
+
+/** Follows all jobs at once; the first failure stops the others. `first` is the index of a job's first choice. */
+async function followAll(
+  { spec, jobs, scope, measure }: InFlight,
+  onTokens: (first: number, event: TokensEvent) => void | Promise<void>,
+  onAnswer: (answer: Answer) => void | Promise<void> = () => {},
+): Promise<Answer[]> {
+  const follow = async (job: SubmittedJob): Promise<Answer> => {
+    const first = job.index * (spec.params.n ?? 1);
+    const result = await followJob(job, scope.signal, (event) => {
+      measure.firstToken();
+      return onTokens(first, event);
+    });
+    measure.result(result);
+    const answer = { jobId: job.id, first, echo: spec.echo?.[job.index] ?? '', result };
+    await onAnswer(answer);
+    return answer;
+  };
+  try {
+    return await Promise.all(jobs.map(follow));
+  } catch (error) {
+    scope.abort(new ShoalError('cancelled', 'another part of the request failed'));
+    throw error;
+  }
+}

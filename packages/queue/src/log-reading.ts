@@ -1,0 +1,53 @@
+import { ShoalError } from '@shoal/protocol';
+import { z } from 'zod';
+import type { LogReading } from './ear.ts';
+import { completedEvent, endOfRecord, errorOf } from './job-end.ts';
+import { readLogEntry } from './log-entry.ts';
+import { MAX_READERS } from './lua/attach.ts';
+
+/** What lua/attach.ts says of one request. */
+export interface Attached {
+  state: 'missing' | 'open' | 'completed' | 'failed' | 'full' | 'cancelled' | 'expired';
+  /** Of the token log. */
+  length: number;
+  /** Result or ErrorBody as JSON, once it has ended. */
+  value: string;
+  entries: string[];
+  /** The job that generates for it. */
+  jobId: string;
+}
+
+const AttachReply = z.array(
+  z
+    .tuple([
+      z.enum(['missing', 'open', 'completed', 'failed', 'full', 'cancelled', 'expired']),
+      z.number(),
+      z.string(),
+      z.array(z.string()),
+      z.string(),
+    ])
+    .transform(([state, length, value, entries, jobId]): Attached => ({ state, length, value, entries, jobId })),
+);
+
+export function readAttached(reply: unknown): Attached[] {
+  return AttachReply.parse(reply);
+}
+
+/** What a reader learns from it; throws `job_not_found` where the request must exist, and when its readers are too many. */
+export function readingOf(id: string, { state, value, entries }: Attached, mustExist: boolean): LogReading {
+  if (state === 'missing' && mustExist) throw notFound(id);
+  if (state === 'full') {
+    throw new ShoalError('rate_limit_exceeded', `a request can have at most ${MAX_READERS} readers at once`);
+  }
+  const events = entries.flatMap((entry) => readLogEntry(entry) ?? []);
+  if (state === 'completed') return { events, terminal: completedEvent(value) };
+  if (state === 'failed') return { events, terminal: { type: 'failed', error: errorOf(value) } };
+  if (state === 'cancelled' || state === 'expired') {
+    return { events, terminal: { type: 'failed', error: endOfRecord(state) } };
+  }
+  return { events };
+}
+
+export function notFound(id: string): ShoalError {
+  return new ShoalError('job_not_found', `there is no request ${id}, or its result is no longer kept`);
+}

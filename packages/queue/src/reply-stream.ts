@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RequestEvent } from '@shoal/protocol';
+import { z } from 'zod';
+import { promptly } from './connection.ts';
+import type { ModelKeys } from './keys.ts';
+import { readReply } from './log-entry.ts';
+import { KEEP_STREAM } from './lua/attach.ts';
+import type { RedisClient } from './redis-address.ts';
+
+const BLOCK_MS = 5_000;
+/** How long Redis may stay silent to a blocking read before the connection is made anew. */
+const WATCHDOG_MS = BLOCK_MS + 3_000;
+const ENTRIES_PER_READ = 1_000;
+/** The stream outlives its producer by at most this; it is kept alive four times as often. */
+const STREAM_TTL_MS = 60_000;
+const RETRY_DELAY_MS = 100;
+
+const StreamReply = z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), z.array(z.string())]))])).nullable();
+
+export interface ReplyStreamOptions {
+  commands: RedisClient;
+  blocking: RedisClient;
+  keys: ModelKeys;
+  replyTo: string;
+  /** `undefined` when what was written for the job cannot be read. */
+  onEvents(jobId: string, events: RequestEvent[] | undefined): void;
+  /** The stream was not there: anything may have been missed. */
+  onMade(): void;
+}
+
+/** One producer's reply stream: made and kept alive, and read with one blocking XREAD. */
+export class ReplyStream {
+  readonly #options: ReplyStreamOptions;
+  readonly #key: string;
+  readonly #timer: NodeJS.Timeout;
+  #lastId = '0-0';
+  #closed = false;
+  /** Unix time in milliseconds at which Redis last answered the blocking read. */
+  reachedAt: number = Date.now();
+
+  constructor(options: ReplyStreamOptions) {
+    this.#options = options;
+    this.#key = options.keys.replies(options.replyTo);
+    const keep = (): void => void this.keep().catch(() => {});
+    this.#timer = setInterval(keep, STREAM_TTL_MS / 4);
+    this.#timer.unref();
+    options.blocking.on('ready', keep);
+    void this.#readLoop();
+  }
+
+  /** Makes the stream, or renews its life; rejects with `unavailable`. */
+  async keep(): Promise<void> {
+    if (this.#closed) return;
+    const { commands, keys, onMade } = this.#options;
+    const reply = await promptly(commands, (redis) => KEEP_STREAM.run(redis, keys.bull, [this.#key, STREAM_TTL_MS]));
+    const firstId = z.string().parse(reply);
+    if (firstId === '') return;
+    this.#lastId = firstId;
+    onMade();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await promptly(this.#options.commands, (redis) => redis.unlink(this.#key)).catch(() => {});
+    this.#options.blocking.disconnect();
+  }
+
+  async #readLoop(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const reply = await this.#read();
+        this.reachedAt = Date.now();
+        for (const [, entries] of StreamReply.parse(reply) ?? []) this.#deliver(entries);
+      } catch {
+        // The connection broke, or the stream's content is not ours: the next read, or a look-up, makes it good.
+        if (!this.#closed) await sleep(RETRY_DELAY_MS);
+      }
+    }
+  }
+
+  /** XREAD, with a watchdog: ioredis may lose track of a blocking command when a connection dies without a word. */
+  async #read(): Promise<unknown> {
+    const { blocking } = this.#options;
+    const watchdog = setTimeout(() => blocking.disconnect(true), WATCHDOG_MS);
+    watchdog.unref();
+    try {
+      return await blocking.xread('COUNT', ENTRIES_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, this.#lastId);
+    } finally {
+      clearTimeout(watchdog);
+    }
+  }
+
+  /** An entry holds pairs: a job's id, and what happened to it. */
+  #deliver(entries: [string, string[]][]): void {
+    for (const [entryId, fields] of entries) {
+      this.#lastId = entryId;
+      for (let at = 0; at + 1 < fields.length; at += 2) {
+        const jobId = fields[at] ?? '';
+        if (jobId !== '') this.#options.onEvents(jobId, readReply(fields[at + 1] ?? ''));
+      }
+    }
+  }
+}
