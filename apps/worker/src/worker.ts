@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { describeConfig, type WorkerConfig, workerTable } from '@shoal/config';
@@ -31,6 +32,9 @@ export const EXIT = {
   /** A second signal during the drain. */
   interrupted: 130,
 } as const;
+
+/** Milliseconds that a hung engine gets to let go of the process. */
+const EXIT_PATIENCE_MS = 2_000;
 
 interface Parts {
   engine: EngineThread;
@@ -81,7 +85,7 @@ export class Worker {
       timeoutMs: config.stepTimeoutMs,
       now: () => performance.now(),
     });
-    watch.start(() => hang(config, logger));
+    watch.start(() => leaveHung(engine, config, logger));
     const consumer = openConsumer(consumerOptions(config, id, () => watch.alive));
     observeEngine(engine, metrics);
     observeConsumer(consumer, metrics, logger);
@@ -155,8 +159,15 @@ function die(error: ShoalError, logger: Logger): void {
   process.exit(EXIT.engineDied);
 }
 
-/** A device that hangs would hold its jobs for ever; no signal reaches the thread inside the run. */
-function hang(config: Readonly<WorkerConfig>, logger: Logger): void {
+/**
+ * A device that hangs would hold its jobs for ever. `process.exit` waits for the engine's native call to return, which
+ * the interrupt asks for and nothing guarantees: another process sees to it. What the interrupt makes fail is written
+ * nowhere, because this thread leaves before it could hear of it; the jobs' locks lapse, and they continue elsewhere.
+ */
+function leaveHung(engine: EngineThread, config: Readonly<WorkerConfig>, logger: Logger): void {
   logger.fatal(`a step of the engine took longer than STEP_TIMEOUT_MS=${config.stepTimeoutMs}: leaving`);
-  process.exit(EXIT.engineHung);
+  const backstop = `setTimeout(() => process.kill(${process.pid}, 'SIGKILL'), ${EXIT_PATIENCE_MS})`;
+  spawn(process.execPath, ['-e', backstop], { detached: true, stdio: 'ignore' }).unref();
+  const leave = (): never => process.exit(EXIT.engineHung);
+  void engine.interrupt().then(leave, leave);
 }

@@ -54,8 +54,9 @@ export const batchingSettings: SettingsTable<BatchingConfig> = {
     ...optional(integer(1, 10_000_000)),
     env: 'KV_CACHE_MB',
     default: undefined,
-    defaultText: 'what `MAX_BATCH_SIZE` × `MAX_MODEL_LEN` needs',
+    defaultText:
+      'a quarter of the available memory, or twice what `MAX_BATCH_SIZE` × `MAX_MODEL_LEN` needs if that is less',
     unit: 'MiB',
-    doc: 'Memory for the KV cache; the worker refuses to start when `MAX_BATCH_SIZE` × `MAX_MODEL_LEN` does not fit.',
+    doc: 'Memory for keys and values, running sequences and reusable prefixes together. When it is used up, the youngest sequence waits and continues later; the worker refuses to start when not even one sequence of full length fits.',
   },
 };

@@ -23,10 +23,11 @@ describe('static batching', () => {
     const scripted = scriptedEngine({ maxQueueDelayMs: 50 });
     const first = readAnswer(scripted.engine.generate(echoRequest('a', 'hi')));
     await scripted.clock.settle();
-    scripted.clock.advance(30);
+    scripted.clock.advance(49.5);
     const second = readAnswer(scripted.engine.generate(echoRequest('b', 'ho')));
     await scripted.clock.settle();
-    scripted.clock.advance(20);
+    expect(scripted.runner.runs).toEqual([]);
+    scripted.clock.advance(0.5);
     await Promise.all([first, second]);
     expect(batches(scripted)).toMatchObject([{ requestIds: ['a', 'b'], trigger: 'delay', waitedMs: 50 }]);
   });

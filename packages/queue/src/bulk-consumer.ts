@@ -10,7 +10,7 @@ import { type ModelKeys, modelKeys } from './keys.ts';
 import { MarkerListener } from './marker-listener.ts';
 import { mergeLog } from './merge-log.ts';
 import { parseJson } from './parse-json.ts';
-import { failedEvent, QueueWatch, workerLost } from './queue-watch.ts';
+import { QueueWatch, workerLost } from './queue-watch.ts';
 import type { RedisClient } from './redis-address.ts';
 import type { ClaimReply, ClaimRequest, End, RawClaim } from './step-codec.ts';
 import { type ClaimSource, StepWriter } from './step-writer.ts';
@@ -185,8 +185,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     const error =
       admission.kind === 'fail' ? admission.error : deferred === undefined ? undefined : workerLost(deferred);
     if (error !== undefined) {
-      const value = JSON.stringify(error);
-      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value, event: failedEvent(value) });
+      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value: JSON.stringify(error) });
     } else if (admission.kind === 'run') {
       this.#jobs.hold({
         writer: this.#writer,

@@ -118,9 +118,8 @@ class CollectorConsumer implements Consumer {
       throw new DelayedError();
     }
     if (admission.kind === 'fail') {
-      const value = JSON.stringify(admission.error);
       const outbox = this.#writer.open({ id, token, replyTo: admission.replyTo }, 0);
-      const end: End = { kind: 'failed', value, event: `{"type":"failed","error":${value}}` };
+      const end: End = { kind: 'failed', value: JSON.stringify(admission.error) };
       await new Promise((settle) => this.#writer.end(outbox, end, settle));
       this.#jobs.tell({ type: 'finished', jobId: id, outcome: 'failed' });
       throw new WaitingError();

@@ -67,14 +67,13 @@ export class HeldJob implements ClaimedJob {
     const reason = this.signal.reason;
     // What was stopped for a reason ends with that reason, whatever the engine had by then.
     if (result.finishReason === 'abort' && reason instanceof ShoalError) return await this.fail(reason.toBody());
-    const value = JSON.stringify(result);
-    await this.#end('completed', { kind: 'completed', value, event: `{"type":"completed","result":${value}}` });
+    await this.#end('completed', { kind: 'completed', value: JSON.stringify(result) });
   }
 
   async fail(error: ErrorBody): Promise<void> {
     const reason = this.signal.reason;
     const value = JSON.stringify(reason instanceof ShoalError ? reason.toBody() : error);
-    await this.#end('failed', { kind: 'failed', value, event: `{"type":"failed","error":${value}}` });
+    await this.#end('failed', { kind: 'failed', value });
   }
 
   async handBack(): Promise<void> {

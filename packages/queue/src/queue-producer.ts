@@ -147,8 +147,7 @@ class QueueProducer implements Producer {
     const { bull, own, cancelChannel } = this.#keys;
     const { resultTtlS } = this.#options;
     const reason = JSON.stringify(cancelledByCaller().toBody());
-    const event = `{"type":"failed","error":${reason}}`;
-    const args = [bull, own, REPLIES_MAX, resultTtlS, recordTtlMs(resultTtlS), id, reason, event, cancelChannel];
+    const args = [bull, own, REPLIES_MAX, resultTtlS, recordTtlMs(resultTtlS), id, reason, cancelChannel];
     return CancelReply.parse(await promptly(this.#redis, (redis) => CANCEL.run(redis, bull, args)));
   }
 

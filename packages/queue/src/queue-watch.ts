@@ -15,6 +15,9 @@ export interface QueueWatchOptions {
   onError(message: string): void;
 }
 
+/** The script turns away whoever comes before the interval is over; who comes more often comes soon after it. */
+const LOOKS_PER_INTERVAL = 4;
+
 /** Looks after the queue at every interval; of all workers, the first to come does it (lua/watch.ts). */
 export class QueueWatch {
   readonly #options: QueueWatchOptions;
@@ -30,14 +33,13 @@ export class QueueWatch {
     this.#options = options;
     this.#args = [
       ...[keys.bull, keys.own, resultTtlS * 1000, repliesMax, resultTtlS],
-      ...[stalledIntervalMs, maxAttempts, lost, failedEvent(lost)],
-      ...[recordTtlMs(resultTtlS), late, failedEvent(late), keys.cancelChannel],
+      ...[stalledIntervalMs, maxAttempts, lost, recordTtlMs(resultTtlS), late, keys.cancelChannel],
     ];
   }
 
   start(): void {
     if (this.#timer !== undefined) return;
-    this.#timer = setInterval(() => void this.#look(), this.#options.settings.stalledIntervalMs);
+    this.#timer = setInterval(() => void this.#look(), this.#options.settings.stalledIntervalMs / LOOKS_PER_INTERVAL);
     this.#timer.unref();
     void this.#look();
   }
@@ -67,9 +69,4 @@ export class QueueWatch {
 /** The error of a request that is given up because workers die of it. */
 export function workerLost(reason: string): ErrorBody {
   return new ShoalError('worker_lost', `the request was given up: ${reason}`).toBody();
-}
-
-/** The last event of a request that failed, from its ErrorBody as JSON. */
-export function failedEvent(errorJson: string): string {
-  return `{"type":"failed","error":${errorJson}}`;
 }

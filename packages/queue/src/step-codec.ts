@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { ModelKeys } from './keys.ts';
 import { type Chunk, chunkEntry, type Outbox } from './outbox.ts';
 
-/** How a job ends: `event` is the terminal RequestEvent as JSON, `value` the result or ErrorBody in it. */
+/** How a job ends; `value` is its result or ErrorBody as JSON. */
 export type End =
-  | { kind: 'completed' | 'failed'; value: string; event: string }
+  | { kind: 'completed' | 'failed'; value: string }
   | { kind: 'handed-back' }
   | { kind: 'later'; delayMs: number };
 
@@ -92,7 +92,7 @@ function encodeItem(item: Item): (string | number)[] {
   if (end.kind === 'handed-back') return ['B', id, token];
   if (end.kind === 'later') return ['D', id, token, end.delayMs];
   const letter = end.kind === 'completed' ? 'C' : 'F';
-  return [letter, id, token, replyTo, item.outbox.length, end.value, end.event];
+  return [letter, id, token, replyTo, item.outbox.length, end.value];
 }
 
 const RawReply = z.tuple([

@@ -117,7 +117,7 @@ describe.each(RUNNERS)('%s', (_, create) => {
   });
 
   it('prefills rows behind others without touching those', async () => {
-    const [first = [], second = []] = [tokens(6, 12), tokens(7, 40)];
+    const [first = [], second = []] = [tokens(6, 12), tokens(7, 120)];
     await runner.prefill(0, [first]);
     const expected = row(await runner.decode([40], [first.length], 0), 0);
     await runner.prefill(0, [first]);

@@ -47,6 +47,13 @@ describe('probing invariance', () => {
     await runner.close();
   });
 
+  it('gives a prompt of one token company too', async () => {
+    const runner = await tiny('q4', 4);
+    const alone = [...(await runner.prefill(0, [[5]])).logits(0)];
+    expect([...(await runner.prefill(0, [[5], [1, 2, 3]])).logits(0)]).toEqual(alone);
+    await runner.close();
+  });
+
   it('works with a single slot', async () => {
     const runner = await tiny('q4', 1);
     runner.padsLoneRow = true;

@@ -50,8 +50,9 @@ export function philox4x32(
  * @param seed 0 … 2^53 − 1
  * @param choice which of a request's answers, 0 …
  * @param position index of the token in its answer, 0 …
+ * @param attempt for draws that need several numbers, 0 …
  */
-export function uniform(seed: number, choice: number, position: number): number {
-  const [high, low] = philox4x32([position, choice, 0, 0], [seed % 0x100000000, Math.floor(seed / 0x100000000)]);
+export function uniform(seed: number, choice: number, position: number, attempt: number = 0): number {
+  const [high, low] = philox4x32([position, choice, attempt, 0], [seed % 0x100000000, Math.floor(seed / 0x100000000)]);
   return ((high >>> 5) * 0x4000000 + (low >>> 6)) / 0x20000000000000;
 }

@@ -6,6 +6,10 @@ import { drawByBlocks, drawListed, type Listed, type Narrowing, narrows } from '
 import { logprobsOf } from './logprobs.ts';
 import { uniform } from './random.ts';
 import { RankedRow } from './ranked-row.ts';
+import { drawByRejection } from './rejection.ts';
+
+/** Number of the random number that a ranked row is drawn with, beyond those of other draws. */
+const LAST_ATTEMPT = 1000;
 
 /** A token chosen, with its log probability where that was asked for. */
 export interface Choice {
@@ -76,13 +80,18 @@ export class StepSampler {
     const probabilities = this.#candidates.probabilities(row);
     // One logit that is no number makes all probabilities so.
     if (!Number.isFinite(probabilities[0])) throw new Error('the model returned no finite logit');
-    const u = uniform(sequence.seed, sequence.choice, sequence.tokenIds.length);
+    const masses = this.#candidates.blockMasses(row);
+    const at = (attempt: number) => uniform(sequence.seed, sequence.choice, sequence.tokenIds.length, attempt);
     const narrowing: Narrowing = sequence.params;
-    if (!narrows(narrowing)) return drawByBlocks(probabilities, this.#candidates.blockMasses(row), u);
-    const token = drawListed(this.#listed(row, probabilities), narrowing, u);
+    if (!narrows(narrowing)) return drawByBlocks(probabilities, masses, at(0));
+    const listed = this.#listed(row, probabilities);
+    const token = drawListed(listed, narrowing, at(0));
     if (token !== undefined) return token;
     this.#wholeRows += 1;
-    return new RankedRow(probabilities).draw(narrowing, u);
+    // Whether the listed tokens suffice does not depend on the number drawn, so that it may be used again.
+    const accepted =
+      narrowing.topK > 0 ? undefined : drawByRejection(probabilities, masses, listed.probability(0), narrowing, at);
+    return accepted ?? new RankedRow(probabilities).draw(narrowing, at(LAST_ATTEMPT));
   }
 
   #listed(row: number, probabilities: Float32Array): Listed {

@@ -7,6 +7,8 @@ export class Tokenizer {
   readonly #tokenizer: HuggingFaceTokenizer;
   readonly #chatTemplate: ChatTemplate | undefined;
   readonly #longestToken: number;
+  /** Texts of single tokens, which detokenising asks for at every step; as many as the vocabulary at most. */
+  readonly #decodedAlone = new Map<number, string>();
 
   /**
    * @param tokenizerJson contents of `tokenizer.json`
@@ -34,7 +36,17 @@ export class Tokenizer {
 
   /** The text of token ids, special tokens left out. */
   decode(tokenIds: number[]): string {
-    if (tokenIds.length === 0) return '';
+    const [first] = tokenIds;
+    if (first === undefined) return '';
+    if (tokenIds.length > 1) return this.#decodeAll(tokenIds);
+    const known = this.#decodedAlone.get(first);
+    if (known !== undefined) return known;
+    const text = this.#decodeAll(tokenIds);
+    this.#decodedAlone.set(first, text);
+    return text;
+  }
+
+  #decodeAll(tokenIds: number[]): string {
     return this.#tokenizer.decode(tokenIds, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 

@@ -6,7 +6,7 @@ import { STOP_JOB } from './stop-job.ts';
 
 /**
  * Cancels one request. Arguments: BULL, OWN, REPLIES_MAX, RESULT_TTL_S, RECORD_TTL_MS, id, ErrorBody as JSON,
- * FailedEvent as JSON, cancel channel. Reply: `unknown`, `finished`, `cancelled` or `stopping` (a worker has still to
+ * cancel channel. Reply: `unknown`, `finished`, `cancelled` or `stopping` (a worker has still to
  * stop). A record of a shared generation leaves alone; the job stops when it was the last.
  */
 export const CANCEL: Script = new Script(
@@ -23,7 +23,7 @@ if status then return 'finished' end
 if redis.call('EXISTS', BULL .. id) == 0 then return 'unknown' end
 if redis.call('HEXISTS', BULL .. id, 'finishedOn') == 1 then return 'finished' end
 if id ~= ARGV[6] and not leave(ARGV[6], id, 'cancelled') then return 'cancelled' end
-local outcome = stopJob(id, ARGV[7], ARGV[8], ARGV[9])
+local outcome = stopJob(id, ARGV[7], ARGV[8])
 tellAll()
 return outcome
 `,

@@ -1,6 +1,6 @@
 /**
  * Lua: who reads a job, and telling them. A job's readers are `request.replyTo` and the members of `readers:<job>`.
- * `tell` collects; `tellAll` writes one entry per reader with everything this script has for it, as pairs
+ * `tell` and `tellEnd` collect; `tellAll` writes one entry per reader with everything this script has for it, as pairs
  * (job id, event JSON). A stream is made and kept alive by its owner alone (NOMKSTREAM): nothing is written for a
  * producer that is gone. Needs the locals OWN and REPLIES_MAX.
  */
@@ -38,8 +38,12 @@ local function tell(id, replyTo, event)
   end
 end
 
--- After the last event of a job was told.
-local function forgetReaders(id)
+-- The last event of a job, from what BullMQ keeps as its result or reason.
+local function tellEnd(id, replyTo, outcome, value)
+  if next(readersOf(id, replyTo)) then
+    local body = outcome == 'completed' and '{"type":"completed","result":' or '{"type":"failed","error":'
+    tell(id, replyTo, body .. value .. '}')
+  end
   if joined[id] then redis.call('UNLINK', OWN .. 'readers:' .. id) end
 end
 

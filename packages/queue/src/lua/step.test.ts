@@ -24,7 +24,7 @@ const event = (position: number, end: number): string =>
 
 function itemOf({ kind, id, token, from, to }: Operation, reader: string): (string | number)[] {
   if (kind === 'E') return ['E', id, token, reader, from, to, event(from, to)];
-  return [kind, id, token, reader, from, `value of ${id}`, `the end of ${id}`];
+  return [kind, id, token, reader, from, `"of ${id}"`];
 }
 
 /** What the script must do, in a few lines: one job. */
@@ -57,7 +57,7 @@ class JobModel {
     if (this.length < from) return -1000 - this.length;
     this.state = state;
     this.holder = undefined;
-    told.push(id, `the end of ${id}`);
+    told.push(id, kind === 'C' ? `{"type":"completed","result":"of ${id}"}` : `{"type":"failed","error":"of ${id}"}`);
     return 0;
   }
 
@@ -178,7 +178,7 @@ describe('the step script', () => {
     const { codes } = await step([
       ...['E', 'p', token('p'), '', 0, 1, event(0, 1)],
       ...['E', 'q', token('q'), '', 0, 1, event(0, 1)],
-      ...['C', 'q', token('q'), '', 1, '{}', '{}'],
+      ...['C', 'q', token('q'), '', 1, '{}'],
     ]);
     expect(codes).toEqual([-100, 1, 0]);
     await redis.del(keys.log('p'));

@@ -11,7 +11,7 @@ import { TOKEN_LOG } from './token-log.ts';
  *
  * - `E` id, token, replyTo, position, end, event: appends to the token log and tells the readers, if the token holds
  *   the lock and the log is `position` long. Reply: the log's length after it; −1 when the lock is not held.
- * - `C`/`F` id, token, replyTo, length, value, event: finishes the job as completed or failed and tells the readers,
+ * - `C`/`F` id, token, replyTo, length, value: finishes the job as completed or failed and tells the readers,
  *   if the log has at least that length. Reply: 0 (also when this very end was written before), BullMQ's negative code,
  *   or −1000 minus the log's length when it is too short.
  * - `B` id, token: hands the job back. Reply: 0 or BullMQ's negative code.
@@ -73,7 +73,7 @@ local function emit(id, token, replyTo, position, ending, event)
   return ending
 end
 
-local function finishAndTell(id, token, replyTo, outcome, expected, value, event)
+local function finishAndTell(id, token, replyTo, outcome, expected, value)
   if expected > 0 then
     local length = logLength(id)
     if length < expected and holds(id, token) then return -1000 - length end
@@ -82,8 +82,7 @@ local function finishAndTell(id, token, replyTo, outcome, expected, value, event
   local code = finish(id, token, outcome, value, now)
   if code == -2 and LOCK_MS > 0 and keepLock(id, token) then code = finish(id, token, outcome, value, now) end
   if code == 0 then
-    tell(id, replyTo, event)
-    forgetReaders(id)
+    tellEnd(id, replyTo, outcome, value)
     finished, finishedWork = finished + 1, finishedWork + work
     return 0
   end
@@ -104,8 +103,8 @@ while ARGV[at] do
     at = at + 7
   elseif kind == 'C' or kind == 'F' then
     ok, code = pcall(finishAndTell, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], kind == 'C' and 'completed' or 'failed',
-      tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6])
-    at = at + 7
+      tonumber(ARGV[at + 4]), ARGV[at + 5])
+    at = at + 6
   elseif kind == 'B' then
     ok, code = pcall(handBack, ARGV[at + 1], ARGV[at + 2])
     at = at + 3

@@ -4,7 +4,7 @@
  * worker called on `channel`.
  */
 export const STOP_JOB = `
-local function stopJob(id, reason, event, channel)
+local function stopJob(id, reason, channel)
   local waiting = redis.call('ZREM', BULL .. 'prioritized', id) + redis.call('LREM', BULL .. 'wait', 1, id)
     + redis.call('ZREM', BULL .. 'delayed', id)
   if waiting == 0 then
@@ -18,8 +18,7 @@ local function stopJob(id, reason, event, channel)
   addWork(id, -1)
   local code = finish(id, '0', 'failed', reason, nowMs())
   if code ~= 0 then error('BullMQ refused to finish a waiting job: code ' .. code) end
-  tell(id, parsed and type(request) == 'table' and request.replyTo or '', event)
-  forgetReaders(id)
+  tellEnd(id, parsed and type(request) == 'table' and request.replyTo or '', 'failed', reason)
   return 'cancelled'
 end
 `;

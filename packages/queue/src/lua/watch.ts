@@ -14,8 +14,8 @@ const SWEEP_AT_ONCE = 256;
 
 /**
  * The regular look after the queue, done by whichever worker comes first in an interval. Arguments: BULL, OWN,
- * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody, its FailedEvent,
- * RECORD_TTL_MS, ErrorBody and FailedEvent of what is past its deadline, cancel channel.
+ * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody,
+ * RECORD_TTL_MS, ErrorBody of what is past its deadline, cancel channel.
  * Reply: ids of jobs that were found without a living worker.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
@@ -27,10 +27,10 @@ export const WATCH: Script = new Script(
   `
 local BULL, OWN = ARGV[1], ARGV[2]
 local LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local interval, mostDeaths, reason, event = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+local interval, mostDeaths, reason = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 ${READERS}
 ${TOKEN_LOG}
-local RECORD_TTL_MS, lateReason, lateEvent, channel = tonumber(ARGV[10]), ARGV[11], ARGV[12], ARGV[13]
+local RECORD_TTL_MS, lateReason, channel = tonumber(ARGV[9]), ARGV[10], ARGV[11]
 ${JOB_ENDS}
 ${STOP_JOB}
 ${RECORDS}
@@ -56,8 +56,7 @@ local function failLost(id)
   redis.call('LPUSH', BULL .. 'active', id)
   addWork(id, -1)
   if finish(id, '0', 'failed', reason, now) == 0 then
-    tell(id, parsed and type(request) == 'table' and request.replyTo or '', event)
-    forgetReaders(id)
+    tellEnd(id, parsed and type(request) == 'table' and request.replyTo or '', 'failed', reason)
   end
 end
 
@@ -107,7 +106,7 @@ for _, record in ipairs(late) do
   local job, ended = resolve(record)
   local open = redis.call('HMGET', BULL .. job, 'timestamp', 'finishedOn')
   if not ended and open[1] and not open[2] and leave(record, job, 'expired') then
-    pcall(stopJob, job, lateReason, lateEvent, channel)
+    pcall(stopJob, job, lateReason, channel)
   end
 end
 tellAll()
