@@ -20,12 +20,12 @@ const ARROWS: Readonly<Record<string, { runtime: readonly string[]; types?: read
   config: { runtime: ['protocol'] },
   engine: { runtime: ['protocol', 'ort', 'onnx-graph'] },
   queue: { runtime: ['protocol'] },
-  client: { runtime: ['protocol'] },
+  client: { runtime: ['protocol', 'queue'] },
   telemetry: { runtime: ['protocol'], types: ['engine', 'queue'] },
   api: { runtime: ['protocol', 'config', 'queue', 'telemetry'] },
   worker: { runtime: ['protocol', 'config', 'queue', 'telemetry', 'engine'] },
   board: { runtime: ['config', 'queue', 'telemetry'] },
-  cli: { runtime: ['client', 'config', 'protocol', 'engine'] },
+  cli: { runtime: ['client', 'config', 'protocol'] },
 };
 
 /** Dependencies that are there for another package's sake, which finds them by itself. */
@@ -107,6 +107,17 @@ describe('arrows between rooms', () => {
         .map(({ specifier }) => `${file.path} imports ${specifier}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('keeps the queue behind @shoal/client/redis', () => {
+    const client = rooms.find((room) => room.name === 'client');
+    const files = client?.files.filter((file) => file.production) ?? [];
+    const direct = files.filter(({ imports }) => imports.some(({ specifier }) => specifier === '@shoal/queue'));
+    expect(direct.map(({ path }) => path)).toEqual(['packages/client/src/redis/redis-transport.ts']);
+    const fromOutside = files
+      .filter(({ path }) => !path.startsWith('packages/client/src/redis/'))
+      .filter(({ imports }) => imports.some(({ specifier }) => specifier.includes('/redis/')));
+    expect(fromOutside.map(({ path }) => path)).toEqual([]);
   });
 
   it('lets protocol depend on zod alone', () => {

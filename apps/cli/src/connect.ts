@@ -1,0 +1,33 @@
+import { httpClient, type ShoalClient } from '@shoal/client';
+import { redisClient } from '@shoal/client/redis';
+import { Option } from 'commander';
+import { type Environment, UsageError } from './terminal.ts';
+
+/** Options of every command that say where Shoal is. */
+export interface Where {
+  url: string;
+  apiKey?: string;
+  redis?: string;
+  prefix: string;
+  model?: string;
+}
+
+export function whereOptions(env: Environment): Option[] {
+  return [
+    new Option('--url <url>', 'the API [SHOAL_URL]').default(env.SHOAL_URL ?? 'http://127.0.0.1:3000'),
+    // Not as a default, which --help would show.
+    new Option('--api-key <key>', 'key for the API [SHOAL_API_KEY]'),
+    new Option('--redis <url>', 'use the queue itself, without the API; needs --model'),
+    new Option('--prefix <prefix>', "the cluster's QUEUE_PREFIX, with --redis").default('shoal'),
+    new Option('--model <name>', 'a served model [SHOAL_MODEL]; see `shoal queues`'),
+  ];
+}
+
+export function connect(where: Where, env: Environment): ShoalClient {
+  const model = where.model ?? env.SHOAL_MODEL;
+  if (where.redis === undefined) {
+    return httpClient({ url: where.url, apiKey: where.apiKey ?? env.SHOAL_API_KEY, model });
+  }
+  if (model === undefined) throw new UsageError('--redis needs --model: every model has a queue of its own');
+  return redisClient({ redisUrl: where.redis, prefix: where.prefix, model });
+}

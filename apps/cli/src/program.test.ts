@@ -1,0 +1,186 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { shoal } from './program.ts';
+
+let server: Server;
+let folder: string;
+let url: string;
+/** Bodies of `POST /v1/jobs`. */
+let asked: { prompt?: string }[] = [];
+
+const ride = {
+  worker: 'w',
+  batch: { id: 0, size: 1 },
+  seed: 4,
+  timings: { queued_at: 1, claimed_at: 2, started_at: 3, first_token_at: 4, finished_at: 5 },
+};
+
+/** An API whose answer to every prompt is `answer to` and the prompt; it refuses the prompt `bad`. */
+beforeAll(async () => {
+  server = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const reply = (status: number, body: object) => response.writeHead(status).end(JSON.stringify(body));
+    const job = (id: string) => ({ id, model: 'm', status: 'cancelled', created_at: 1, attempts: 0 });
+    if (request.method === 'POST') {
+      const body = JSON.parse(text);
+      asked.push(body);
+      const prompt = body.prompt ?? body.messages[0].content;
+      if (prompt === 'bad') reply(400, { error: { message: 'no such thing', code: 'invalid_request_error' } });
+      else reply(202, { ...job(`j-${prompt}`), status: 'queued' });
+    } else if (request.url === '/v1/models') {
+      reply(200, { data: [{ id: 'minnow', max_model_len: 512, shoal: { chat: true, workers: 2 } }] });
+    } else if (request.url === '/metrics') {
+      response.end('shoal_queue_depth{model="minnow",state="waiting"} 4\n');
+    } else if (request.url?.endsWith('/events')) {
+      const answer = `answer to ${request.url.split('/')[3]?.slice(2)}`;
+      const result = { text: answer, token_ids: [1], finish_reason: 'stop' };
+      const usage = { prompt_tokens: 1, completion_tokens: 1 };
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(`data: ${JSON.stringify({ type: 'completed', result, usage, shoal: ride })}\n\n`);
+    } else if (request.method === 'DELETE') {
+      reply(200, job(request.url?.split('/')[3] ?? ''));
+    } else reply(404, { error: { message: 'there is no such job', code: 'job_not_found' } });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  folder = await mkdtemp(join(tmpdir(), 'shoal-cli-'));
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(() => {
+  asked = [];
+});
+
+async function run(args: string[], { stdin = '', tty = false }: { stdin?: string; tty?: boolean } = {}) {
+  let out = '';
+  let err = '';
+  const code = await shoal(args, {
+    stdin: Object.assign(Readable.from([stdin]), { isTTY: tty }),
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text), isTTY: tty },
+    env: { SHOAL_URL: url, SHOAL_MODEL: 'm' },
+    signal: new AbortController().signal,
+    clock: () => 0,
+  });
+  return { code, out, err };
+}
+
+const lines = (text: string) => text.trim().split('\n').sort();
+
+describe('shoal enqueue', () => {
+  it('answers arguments, lines of stdin and files', async () => {
+    const file = join(folder, 'prompts.txt');
+    await writeFile(file, 'c\n\nd\n');
+    expect(await run(['enqueue', 'a', 'b'])).toMatchObject({ code: 0, err: '' });
+    expect(lines((await run(['enqueue', '--file', file])).out)).toEqual(['answer to c', 'answer to d']);
+    expect(lines((await run(['enqueue'], { stdin: 'e\nf\n' })).out)).toEqual(['answer to e', 'answer to f']);
+  });
+
+  it('reads JSONL, whose own options go before those of the command line', async () => {
+    const stdin = '"a"\n{"prompt":"b","maxTokens":3,"temperature":1}\n';
+    const { code, out } = await run(['enqueue', '--jsonl', '--temperature', '0', '--json'], { stdin });
+    expect(code).toBe(0);
+    expect(lines(out).map((line) => JSON.parse(line))).toMatchObject([
+      { index: 0, id: 'j-a', text: 'answer to a', finishReason: 'stop', usage: { completionTokens: 1 }, seed: 4 },
+      { index: 1, id: 'j-b' },
+    ]);
+    const bodies = asked.sort((a, b) => String(a.prompt).localeCompare(String(b.prompt)));
+    expect(bodies).toMatchObject([
+      { prompt: 'a', temperature: 0 },
+      { prompt: 'b', temperature: 1, max_tokens: 3 },
+    ]);
+    expect(bodies[0]).not.toHaveProperty('max_tokens');
+  });
+
+  it('sends chats', async () => {
+    await run(['enqueue', '--chat', 'a']);
+    expect(asked).toMatchObject([
+      { endpoint: '/v1/chat/completions', messages: [{ role: 'user', content: 'a' }], model: 'm' },
+    ]);
+  });
+
+  it('goes on after a failure, and exits with 1', async () => {
+    const plain = await run(['enqueue', 'bad', 'a']);
+    expect(plain).toMatchObject({ code: 1, out: 'answer to a\n' });
+    expect(plain.err).toContain('request 1: invalid_request_error: no such thing');
+    const json = await run(['enqueue', 'bad', '--json']);
+    expect(json).toMatchObject({ code: 1, err: '' });
+    expect(JSON.parse(json.out)).toMatchObject({ index: 0, error: { code: 'invalid_request_error' } });
+  });
+
+  it('only tells ids with --detach', async () => {
+    expect(await run(['enqueue', '--detach', 'a', 'b'])).toEqual({ code: 0, out: 'j-a\nj-b\n', err: '' });
+  });
+
+  it('shows progress on a terminal', async () => {
+    expect((await run(['enqueue', 'a'], { tty: true })).err).toMatch(/\[#+\] 1\/1.*tok\/s/);
+  });
+
+  it.each([
+    [['enqueue', '--max-tokens', 'many', 'a'], ''],
+    [['enqueue', '--file', '/nowhere/at-all', 'a'], ''],
+    [['enqueue', '--jsonl'], '{"prompt":"x","tempe":0}'],
+    [['enqueue', '--jsonl'], '{'],
+    [['enqueue', '--redis', 'redis://127.0.0.1:1', '--url'], ''],
+    [['frobnicate'], ''],
+    [['tail'], ''],
+  ])('%j with stdin %j is a mistake of the caller: 2', async (args, stdin) => {
+    const { code, err } = await run(args, { stdin });
+    expect(code).toBe(2);
+    expect(err).not.toBe('');
+  });
+
+  it('does not wait for a terminal to type prompts', async () => {
+    expect((await run(['enqueue'], { tty: true })).code).toBe(2);
+  });
+});
+
+describe('shoal tail, cancel, queues', () => {
+  it('tails', async () => {
+    expect(await run(['tail', 'j-a'])).toMatchObject({ code: 0, out: 'answer to a\n' });
+    expect(JSON.parse((await run(['tail', 'j-a', '--json'])).out)).toMatchObject({ id: 'j-a', text: 'answer to a' });
+  });
+
+  it('cancels', async () => {
+    expect(await run(['cancel', 'j-a', 'j-b'])).toMatchObject({ code: 0, out: 'j-a cancelled\nj-b cancelled\n' });
+  });
+
+  it('lists queues', async () => {
+    const { out } = await run(['queues']);
+    expect(out).toBe(
+      'MODEL   WORKERS  WAITING  RUNNING  CONTEXT  CHAT\nminnow  2        4        ?        512      yes\n',
+    );
+    expect(JSON.parse((await run(['queues', '--json'])).out)).toMatchObject({
+      model: 'minnow',
+      workers: 2,
+      waiting: 4,
+    });
+  });
+
+  it('exits with 1 when the service refuses', async () => {
+    const failing = createServer((_, response) =>
+      response.writeHead(401).end(JSON.stringify({ error: { message: 'who?', code: 'invalid_api_key' } })),
+    );
+    await new Promise<void>((resolve) => failing.listen(0, '127.0.0.1', resolve));
+    const { port } = failing.address() as AddressInfo;
+    const { code, err } = await run(['queues', '--url', `http://127.0.0.1:${port}`]);
+    failing.close();
+    expect({ code, err }).toEqual({ code: 1, err: 'shoal: invalid_api_key: who?\n' });
+  });
+
+  it.each(['enqueue', 'tail', 'cancel', 'queues'])('%s --help explains itself', async (command) => {
+    const { code, out } = await run([command, '--help']);
+    expect(code).toBe(0);
+    expect(out).toContain('--json');
+    expect(out).toContain('SHOAL_URL');
+  });
+});

@@ -1,0 +1,68 @@
+import { setImmediate } from 'node:timers/promises';
+import { type GenerateResult, ShoalError } from '@shoal/protocol';
+import { describe, expect, it } from 'vitest';
+import { type BatchOutcome, type RunOne, runBatch } from './batch.ts';
+
+const result = (text: string) => ({ text }) as GenerateResult;
+const echo: RunOne = async ({ prompt = '' }, _signal, told) => {
+  told.accepted(`id-${prompt}`);
+  told.tokens(1);
+  if (prompt === 'bad') throw new ShoalError('worker_lost', 'gone');
+  return result(prompt);
+};
+
+async function all(batch: AsyncIterable<BatchOutcome>): Promise<BatchOutcome[]> {
+  const outcomes: BatchOutcome[] = [];
+  for await (const outcome of batch) outcomes.push(outcome);
+  return outcomes;
+}
+
+describe('runBatch', () => {
+  it('tells of each request what became of it', async () => {
+    const outcomes = await all(runBatch(echo, [{ prompt: 'a' }, { prompt: 'bad' }], { concurrency: 1 }));
+    expect(outcomes).toMatchObject([
+      { index: 0, id: 'id-a', result: { text: 'a' } },
+      { index: 1, id: 'id-bad', error: { code: 'worker_lost' } },
+    ]);
+  });
+
+  it('reads no further than it may run', async () => {
+    const release: (() => void)[] = [];
+    const wait: RunOne = ({ prompt = '' }) =>
+      new Promise((resolve) => {
+        release.push(() => resolve(result(prompt)));
+      });
+    const requests = Array.from({ length: 10 }, (_, index) => ({ prompt: String(index) }));
+    const batch = runBatch(wait, requests, { concurrency: 2 });
+    const first = batch.next();
+    await setImmediate();
+    expect(release).toHaveLength(2);
+    release[1]?.();
+    expect((await first).value).toMatchObject({ index: 1 });
+    const rest = all(batch);
+    for (let released = 0; released < 10; released += 1) {
+      while (release[released] === undefined) await setImmediate();
+      release[released]?.();
+    }
+    expect(await rest).toHaveLength(9);
+  });
+
+  it('stops what runs when it is left, and when it is aborted', async () => {
+    const signals: AbortSignal[] = [];
+    const hang: RunOne = ({ prompt }, signal) => {
+      signals.push(signal);
+      return prompt === 'first' ? Promise.resolve(result('')) : new Promise(() => {});
+    };
+    for await (const _ of runBatch(hang, [{ prompt: 'first' }, { prompt: 'second' }], {})) break;
+    expect(signals.map(({ aborted }) => aborted)).toContain(true);
+
+    const abort = new AbortController();
+    const reading = all(runBatch(hang, [{ prompt: 'second' }], { signal: abort.signal }));
+    abort.abort();
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  it('refuses a concurrency without bound', async () => {
+    await expect(all(runBatch(echo, [], { concurrency: 5000 }))).rejects.toMatchObject({ param: 'concurrency' });
+  });
+});

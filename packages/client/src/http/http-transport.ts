@@ -1,0 +1,129 @@
+import { type RequestEvent, ShoalError } from '@shoal/protocol';
+import type { z } from 'zod';
+import type { Job, QueueState } from '../job.ts';
+import type { CheckedRequest } from '../request.ts';
+import type { Transport } from '../transport.ts';
+import { readEvents } from './event-source.ts';
+import { errorOfResponse, unreachable } from './http-error.ts';
+import { EventJson, JobAnswer } from './job-json.ts';
+import { ModelsAnswer, queueStates } from './queue-states.ts';
+import { requestJson } from './request-json.ts';
+
+export interface HttpTransportOptions {
+  /** Without a slash at the end. */
+  base: string;
+  apiKey: string | undefined;
+  requestTimeoutMs: number;
+  silenceMs: number;
+  fetch: typeof fetch;
+}
+
+/** {@link Transport} over `/v1/jobs`, which has what resuming needs: ids, idempotency keys and positions. */
+export class HttpTransport implements Transport {
+  readonly #options: HttpTransportOptions;
+
+  constructor(options: HttpTransportOptions) {
+    this.#options = options;
+  }
+
+  submit(request: CheckedRequest, key: string): Promise<Job> {
+    return this.#json(JobAnswer, '/v1/jobs', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify(requestJson(request)),
+    });
+  }
+
+  job(id: string): Promise<Job> {
+    return this.#json(JobAnswer, jobPath(id));
+  }
+
+  cancel(id: string): Promise<Job> {
+    return this.#json(JobAnswer, jobPath(id), { method: 'DELETE' });
+  }
+
+  async *follow(id: string, position: number, signal: AbortSignal): AsyncGenerator<RequestEvent, void, undefined> {
+    const left = new AbortController();
+    const either = AbortSignal.any([signal, left.signal]);
+    try {
+      const response = await this.#fetch(`${jobPath(id)}/events`, {
+        headers: { accept: 'text/event-stream', 'last-event-id': String(position) },
+        signal: either,
+        // Headers come with the first event or comment, which the silence bounds as it does every other.
+        timeoutMs: this.#options.silenceMs,
+      });
+      for await (const data of readEvents(response, this.#options.silenceMs)) {
+        const event = parsed(EventJson, data);
+        if (event.type === 'broken') throw ShoalError.fromBody(event.error);
+        yield event;
+      }
+    } catch (error) {
+      throw error instanceof ShoalError ? error : unreachable(this.#options.base, error);
+    } finally {
+      left.abort();
+    }
+  }
+
+  async queues(): Promise<QueueState[]> {
+    const models = await this.#json(ModelsAnswer, '/v1/models');
+    // An API that keeps its metrics to itself still tells its models.
+    const metrics = await this.#text('/metrics').catch(() => '');
+    return queueStates(models, metrics);
+  }
+
+  async close(): Promise<void> {}
+
+  async #json<T>(schema: z.ZodType<T, unknown>, path: string, init: RequestInit = {}): Promise<T> {
+    return parsed(schema, await this.#text(path, init));
+  }
+
+  async #text(path: string, init: RequestInit = {}): Promise<string> {
+    const timeoutMs = this.#options.requestTimeoutMs;
+    try {
+      return await (await this.#fetch(path, { ...init, signal: AbortSignal.timeout(timeoutMs) })).text();
+    } catch (error) {
+      throw error instanceof ShoalError ? error : unreachable(this.#options.base, error);
+    }
+  }
+
+  /** A response of status 2xx; rejects with what another one tells. */
+  async #fetch(path: string, { timeoutMs, ...init }: RequestInit & { timeoutMs?: number }): Promise<Response> {
+    const { base, apiKey, fetch } = this.#options;
+    const headers = new Headers(init.headers);
+    if (apiKey !== undefined) headers.set('authorization', `Bearer ${apiKey}`);
+    const late = new AbortController();
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => late.abort(), timeoutMs);
+    const signals = [late.signal, ...(init.signal ? [init.signal] : [])];
+    try {
+      const response = await fetch(base + path, { ...init, headers, signal: AbortSignal.any(signals) });
+      if (!response.ok) throw await errorOfResponse(response);
+      return response;
+    } catch (error) {
+      throw error instanceof ShoalError ? error : unreachable(base, error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function jobPath(id: string): string {
+  return `/v1/jobs/${encodeURIComponent(id)}`;
+}
+
+function parsed<T>(schema: z.ZodType<T, unknown>, text: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw strange();
+  }
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  throw strange(result.error);
+}
+
+function strange(cause?: unknown): ShoalError {
+  const message =
+    'the answer is not one of the Shoal API; check the URL, and that client and API are of the same version';
+  return new ShoalError('invalid_request_error', message, { cause });
+}

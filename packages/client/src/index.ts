@@ -1,0 +1,7 @@
+export { ShoalError } from '@shoal/protocol';
+export type { BatchOptions, BatchOutcome, BatchProgress } from './batch.ts';
+export type { CallOptions, ShoalClient } from './client.ts';
+export { GenerationStream, type TextDelta } from './generation-stream.ts';
+export { type HttpClientOptions, httpClient } from './http/http-client.ts';
+export type { Job, QueueState } from './job.ts';
+export type { ShoalRequest } from './request.ts';

@@ -1,0 +1,1 @@
+export { type RedisClientOptions, redisClient } from './redis-client.ts';
