@@ -1,5 +1,6 @@
 import koffi from 'koffi';
 import { OrtError, runtimeError } from '../ort-error.ts';
+import { loadPinned } from './pinned-library.ts';
 
 /** A native address. */
 export type Pointer = bigint;
@@ -188,19 +189,11 @@ export function loadOrtApi(path: string): OrtApi {
 
 const TABLE_LENGTH = 217;
 
-/**
- * Koffi unloads a library when its handle is collected, although functions decoded from its tables do not hold the
- * handle: so it is held here. (When a worker thread ends, koffi 3.3 leaves the library loaded; a test watches that.)
- */
-const kept: ReturnType<typeof koffi.load>[] = [];
-
 function getApiBase(path: string): Pointer {
   try {
-    const library = koffi.load(path);
-    const base = library.func('OrtGetApiBase', 'void *', [])() as Pointer;
-    kept.push(library);
-    return base;
+    return loadPinned(path).func('OrtGetApiBase', 'void *', [])() as Pointer;
   } catch (cause) {
+    if (cause instanceof OrtError) throw cause;
     throw new OrtError('unavailable', `ONNX Runtime's library could not be loaded from ${path}`, { cause });
   }
 }
