@@ -13,3 +13,4 @@ export { ELEMENT_TYPES, type ElementArrays, type ElementType } from './element-t
 export { type LoadOrtOptions, loadOrt } from './load-ort.ts';
 export { OrtError, type OrtErrorCode } from './ort-error.ts';
 export type { ExecutionProvider, GraphOptimization, SessionOptions } from './session-options.ts';
+export { disableTelemetry } from './telemetry.ts';

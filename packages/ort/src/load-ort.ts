@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { OrtBackend } from './backend.ts';
 import { OrtError } from './ort-error.ts';
 import { selfCheck } from './self-check.ts';
+import { disableTelemetry } from './telemetry.ts';
 
 export interface LoadOrtOptions {
   /**
@@ -22,6 +23,7 @@ export interface LoadOrtOptions {
  */
 export async function loadOrt(options: LoadOrtOptions = {}): Promise<OrtBackend> {
   const { backend = 'auto', onWarning = (message: string) => process.emitWarning(message) } = options;
+  disableTelemetry();
   if (backend === 'node-binding') return loadNodeBinding();
   try {
     return await loadCapi(options.libraryPath);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { loadOrt } from '@shoal/ort';
+import { disableTelemetry, loadOrt } from '@shoal/ort';
 import { ShoalError } from '@shoal/protocol';
 import type { EngineOptions } from '../engine-options.ts';
 import { EventStream } from '../event-stream.ts';
@@ -46,6 +46,7 @@ export class EngineThread implements GenerationEngine {
 
   /** Starts the thread and loads the model in it; rejects as `Engine.load` does. */
   static async start(options: EngineOptions, threadOptions: EngineThreadOptions = {}): Promise<EngineThread> {
+    disableTelemetry();
     const stats = new SharedStats();
     const workerData: ThreadData = { options, stats: stats.memory };
     const worker = new Worker(threadOptions.entry ?? new URL('./worker.js', import.meta.url), {
