@@ -7,6 +7,8 @@ export interface LoopOptions {
   readonly slots: number;
   /** Positions allocated per row. */
   readonly length: number;
+  /** Whether waiting threads spin, which is ONNX Runtime's default and not the engine's. Default false. */
+  readonly spinning?: boolean;
 }
 
 /** Tokens that rows hold when a sample begins. */
@@ -30,7 +32,10 @@ export class CapiLoop {
 
   static async load(model: BenchModel, options: LoopOptions): Promise<CapiLoop> {
     const ort = await loadOrt({ backend: 'capi' });
-    const session = await ort.createSession(model.graph, { intraOpThreads: options.threads });
+    const session = await ort.createSession(model.graph, {
+      intraOpThreads: options.threads,
+      spinning: options.spinning ?? false,
+    });
     return new CapiLoop(ort, session, model, options);
   }
 
