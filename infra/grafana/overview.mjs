@@ -78,7 +78,7 @@ export const OVERVIEW = [
   {
     title: 'Batching',
     panels: [
-      { title: 'Mean batch size', queries: [[mean('shoal_batch_size'), '{{model}}']] },
+      { title: 'Mean batch size', queries: [[mean('shoal_step_batch_size'), '{{model}}']] },
       {
         title: 'Why batches began',
         stacked: true,

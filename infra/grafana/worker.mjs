@@ -32,7 +32,7 @@ export const WORKER = [
       {
         title: 'Batch sizes',
         kind: 'heatmap',
-        queries: [[`sum by (le) (increase(shoal_batch_size_bucket{${ONE}}[$__rate_interval]))`, '{{le}}']],
+        queries: [[`sum by (le) (increase(shoal_step_batch_size_bucket{${ONE}}[$__rate_interval]))`, '{{le}}']],
       },
       {
         title: 'Batch duration',

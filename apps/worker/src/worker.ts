@@ -82,7 +82,8 @@ export class Worker {
 
     const watch = new StepWatch({
       stats: () => engine.stats(),
-      timeoutMs: config.stepTimeoutMs,
+      // A static batch may wait this long before its first step.
+      timeoutMs: config.stepTimeoutMs + (config.maxQueueDelayMs ?? 0),
       now: () => performance.now(),
     });
     watch.start(() => leaveHung(engine, config, logger));

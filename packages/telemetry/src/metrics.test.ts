@@ -53,6 +53,7 @@ test('the engine’s facts become samples', async () => {
 
   const text = await metrics.registry.metrics();
   expect(text).toContain('shoal_step_duration_seconds_bucket{le="0.005",model="minnow",phase="decode"} 1\n');
+  expect(text).toContain('shoal_step_batch_size_sum{model="minnow",phase="decode"} 2\n');
   expect(text).toContain('shoal_padding_tokens_total{phase="decode",model="minnow"} 5\n');
   expect(text).toContain('shoal_batch_size_bucket{le="2",model="minnow",trigger="delay"} 1\n');
   expect(text).toContain('shoal_batch_duration_seconds_sum{model="minnow"} 0.25\n');

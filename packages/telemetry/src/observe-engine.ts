@@ -16,6 +16,7 @@ function recordFact(fact: EngineFact, metrics: WorkerMetrics): void {
   switch (fact.type) {
     case 'step':
       metrics.stepDuration.observe({ phase: fact.phase }, fact.durationMs / 1000);
+      metrics.stepBatchSize.observe({ phase: fact.phase }, fact.batchSize);
       metrics.stepTokens.inc({ phase: fact.phase }, fact.tokens);
       metrics.paddingTokens.inc({ phase: fact.phase }, fact.paddingTokens);
       return;

@@ -20,6 +20,7 @@ export interface WorkerMeasurements {
   batchSize: Histogram;
   batchDuration: Histogram;
   stepDuration: Histogram;
+  stepBatchSize: Histogram;
   stepTokens: Counter;
   paddingTokens: Counter;
   failedRuns: Counter;
@@ -90,6 +91,13 @@ export const workerMetricTable: MetricTable<WorkerMeasurements> = {
     unit: 'seconds',
     labels: ['phase'],
     buckets: STEP_BUCKETS,
+  },
+  stepBatchSize: {
+    name: 'shoal_step_batch_size',
+    help: 'Sequences in one run of the model, by phase: how full the device is, whichever the batching.',
+    unit: 'sequences',
+    labels: ['phase'],
+    buckets: SIZE_BUCKETS,
   },
   stepTokens: {
     name: 'shoal_step_tokens_total',
@@ -215,6 +223,7 @@ export function createWorkerMetrics(options: { model: string }): WorkerMetrics {
     batchSize: histogram(table.batchSize, registry),
     batchDuration: histogram(table.batchDuration, registry),
     stepDuration: histogram(table.stepDuration, registry),
+    stepBatchSize: histogram(table.stepBatchSize, registry),
     stepTokens: counter(table.stepTokens, registry),
     paddingTokens: counter(table.paddingTokens, registry),
     failedRuns: counter(table.failedRuns, registry),
