@@ -57,6 +57,7 @@ async function buildPackages() {
     ...buildable.flatMap((folder) => [
       join(folder, 'package.json'),
       join(folder, 'tsconfig.json'),
+      join(folder, 'vite.config.ts'),
       ...filesUnder(join(folder, 'src')).filter((file) => !file.endsWith('.test.ts')),
     ]),
   ]);

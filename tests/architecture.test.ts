@@ -22,16 +22,20 @@ const ARROWS: Readonly<Record<string, { runtime: readonly string[]; types?: read
   queue: { runtime: ['protocol'] },
   client: { runtime: ['protocol', 'queue'] },
   telemetry: { runtime: ['protocol'], types: ['engine', 'queue'] },
-  api: { runtime: ['protocol', 'config', 'queue', 'telemetry'] },
+  api: { runtime: ['protocol', 'config', 'queue', 'telemetry', 'playground'] },
+  playground: { runtime: [] },
   worker: { runtime: ['protocol', 'config', 'queue', 'telemetry', 'engine'] },
-  board: { runtime: ['config', 'queue', 'telemetry'] },
-  cli: { runtime: ['client', 'config', 'protocol'] },
+  board: { runtime: ['protocol', 'config', 'queue', 'telemetry'] },
+  cli: { runtime: ['client', 'config', 'protocol', 'engine', 'queue'] },
 };
 
 /** Dependencies that are there for another package's sake, which finds them by itself. */
 const NOT_IMPORTED: Readonly<Record<string, readonly string[]>> = {
   '@shoal/board': ['@bull-board/ui'],
 };
+
+/** Their build puts what they import into one file: none of it is installed beside them. */
+const BUNDLED: readonly string[] = ['@shoal/playground'];
 
 /** They say nothing of what is inside. */
 const FORBIDDEN_NAMES = ['utils', 'util', 'common', 'helpers', 'helper', 'types', 'core', 'misc', 'lib'];
@@ -120,6 +124,20 @@ describe('arrows between rooms', () => {
     expect(fromOutside.map(({ path }) => path)).toEqual([]);
   });
 
+  it('keeps the engine, and ONNX Runtime with it, out of every command of the CLI but `model`', () => {
+    const cli = rooms.find((room) => room.name === 'cli')?.files.filter((file) => file.production) ?? [];
+    const importers = (wanted: RegExp) =>
+      cli.filter(({ imports }) => imports.some(({ specifier, typeOnly }) => !typeOnly && wanted.test(specifier)));
+    const engine = importers(/^@shoal\/engine$/).map(({ path }) => path);
+    expect(engine.sort()).toEqual(['inspect', 'pull'].map((name) => `apps/cli/src/commands/model-${name}.ts`));
+    // These are themselves imported only when the command runs.
+    const lazily = /\bawait import\('\.\/model-(inspect|pull)\.ts'\)/g;
+    const [model, ...others] = importers(/\/model-(inspect|pull)\.ts$/);
+    expect([model?.path, others]).toEqual(['apps/cli/src/commands/model.ts', []]);
+    expect(model?.text.match(lazily)).toHaveLength(2);
+    expect(model?.imports.filter(({ specifier, typeOnly }) => !typeOnly && /model-/.test(specifier))).toHaveLength(2);
+  });
+
   it('lets protocol depend on zod alone', () => {
     const protocol = rooms.find((room) => room.name === 'protocol');
     expect(Object.keys(protocol?.manifest.dependencies ?? {})).toEqual(['zod']);
@@ -142,7 +160,8 @@ describe('dependencies', () => {
       file.imports.flatMap(({ specifier, typeOnly }) => {
         const name = packageOf(specifier);
         if (name === undefined || name === room.manifest.name) return [];
-        const declared = file.production && !typeOnly ? runtime.includes(name) : known.has(name);
+        const installed = file.production && !typeOnly && !BUNDLED.includes(room.manifest.name);
+        const declared = installed ? runtime.includes(name) : known.has(name);
         return declared ? [] : [`${file.path} imports ${name}`];
       }),
     );

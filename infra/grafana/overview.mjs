@@ -10,7 +10,7 @@ export const OVERVIEW = [
         title: 'Waiting',
         kind: 'stat',
         width: 4,
-        queries: [[`sum(max by (model) (shoal_queue_depth{${MODEL}, state="waiting"}))`, '']],
+        queries: [[`sum(max by (model, priority) (shoal_queue_depth{${MODEL}, state="waiting"}))`, '']],
       },
       {
         title: 'Running',
@@ -18,13 +18,23 @@ export const OVERVIEW = [
         width: 4,
         queries: [[`sum(max by (model) (shoal_queue_depth{${MODEL}, state="running"}))`, '']],
       },
-      { title: 'Workers', kind: 'stat', width: 4, queries: [[`count(shoal_slots{${MODEL}})`, '']] },
+      {
+        title: 'Workers',
+        kind: 'stat',
+        width: 4,
+        queries: [[`sum(max by (model) (shoal_fleet_workers{${MODEL}, state="ready"}))`, '']],
+      },
       {
         title: 'Slots in use',
         kind: 'stat',
         width: 4,
         unit: 'percentunit',
-        queries: [[`sum(shoal_sequences{${MODEL}, state="running"}) / sum(shoal_slots{${MODEL}})`, '']],
+        queries: [
+          [
+            `sum(max by (model) (shoal_fleet_sequences{${MODEL}, state="running"})) / sum(max by (model) (shoal_fleet_slots{${MODEL}}))`,
+            '',
+          ],
+        ],
       },
       {
         title: 'Tokens per second',
@@ -56,7 +66,26 @@ export const OVERVIEW = [
         stacked: true,
         queries: [[rate('shoal_requests_total', 'outcome'), '{{outcome}}']],
       },
-      { title: 'Queue', queries: [[`max by (model, state) (shoal_queue_depth{${MODEL}})`, '{{model}} {{state}}']] },
+      {
+        title: 'Queue',
+        queries: [
+          [
+            `sum by (model, state) (max by (model, state, priority) (shoal_queue_depth{${MODEL}}))`,
+            '{{model}} {{state}}',
+          ],
+        ],
+      },
+      {
+        title: 'Waiting, by priority',
+        about: '0 goes first.',
+        stacked: true,
+        queries: [
+          [
+            `sum by (priority) (max by (model, priority) (shoal_queue_depth{${MODEL}, state="waiting"}))`,
+            '{{priority}}',
+          ],
+        ],
+      },
       {
         title: 'Tokens',
         unit: 'short',
@@ -69,8 +98,8 @@ export const OVERVIEW = [
         title: 'Slots',
         about: 'Running sequences should reach the slots whenever requests wait.',
         queries: [
-          [`sum by (model) (shoal_sequences{${MODEL}, state="running"})`, '{{model}} running'],
-          [`sum by (model) (shoal_slots{${MODEL}})`, '{{model}} slots'],
+          [`max by (model) (shoal_fleet_sequences{${MODEL}, state="running"})`, '{{model}} running'],
+          [`max by (model) (shoal_fleet_slots{${MODEL}})`, '{{model}} slots'],
         ],
       },
     ],
@@ -79,6 +108,22 @@ export const OVERVIEW = [
     title: 'Batching',
     panels: [
       { title: 'Mean batch size', queries: [[mean('shoal_step_batch_size'), '{{model}}']] },
+      {
+        title: 'Fill of a step',
+        unit: 'percentunit',
+        about: 'Sequences in a decode step, of the slots there are.',
+        queries: [[mean('shoal_step_fill_ratio', `${MODEL}, phase="decode"`), '{{model}}']],
+      },
+      {
+        title: 'KV cache in use',
+        unit: 'percentunit',
+        queries: [[`max by (model) (shoal_fleet_kv_cache_usage_ratio{${MODEL}})`, '{{model}}']],
+      },
+      {
+        title: 'Answers reused',
+        about: 'Requests that joined a generation under way (shared) or a finished one (cached).',
+        queries: [[rate('shoal_cache_hits_total', 'kind'), '{{kind}}']],
+      },
       {
         title: 'Why batches began',
         stacked: true,
@@ -104,6 +149,11 @@ export const OVERVIEW = [
         title: 'Jobs taken over from dead workers',
         queries: [[`sum by (model) (increase(shoal_redeliveries_total{${MODEL}}[$__rate_interval]))`, '{{model}}']],
       },
+      {
+        title: 'Answers that went on elsewhere',
+        queries: [[`sum by (label) (increase(shoal_resumes_total{${MODEL}}[$__rate_interval]))`, '{{label}}']],
+      },
+      { title: 'Preemptions', queries: [[rate('shoal_preemptions_total'), '{{model}}']] },
       { title: 'Jobs by end', stacked: true, queries: [[rate('shoal_jobs_total', 'outcome'), '{{outcome}}']] },
       { title: 'Queue errors', queries: [[rate('shoal_consumer_errors_total', 'instance'), '{{instance}}']] },
     ],

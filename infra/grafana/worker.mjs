@@ -35,6 +35,24 @@ export const WORKER = [
         queries: [[`sum by (le) (increase(shoal_step_batch_size_bucket{${ONE}}[$__rate_interval]))`, '{{le}}']],
       },
       {
+        title: 'Between two tokens',
+        unit: 's',
+        queries: [
+          [quantile(0.5, 'shoal_inter_token_latency_seconds', ONE, 'instance'), '{{instance}} median'],
+          [quantile(0.99, 'shoal_inter_token_latency_seconds', ONE, 'instance'), '{{instance}} 99 %'],
+        ],
+      },
+      {
+        title: 'KV cache in use',
+        unit: 'percentunit',
+        queries: [[`shoal_kv_cache_usage_ratio{${ONE}}`, '{{instance}}']],
+      },
+      {
+        title: 'Settings in force',
+        about: 'They can be changed at run time (shoal set).',
+        queries: [[`shoal_worker_setting{${ONE}, setting!="LOG_LEVEL"}`, '{{instance}} {{setting}}']],
+      },
+      {
         title: 'Batch duration',
         unit: 's',
         queries: [

@@ -105,6 +105,7 @@ async function chooseSettings(env, log) {
     PORT: String(port),
     BOARD_HOST: HOST,
     BOARD_PORT: String(boardPort),
+    BOARD_URL: env.BOARD_URL || `http://${HOST}:${boardPort}/`,
     METRICS_PORT: String(metricsPort),
     MODEL: modelPath(env.MODEL || './models/minnow'),
     MODEL_NAME: env.MODEL_NAME || 'minnow',

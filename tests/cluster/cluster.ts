@@ -29,7 +29,7 @@ export class Cluster {
   readonly env: Record<string, string>;
   readonly apis: ClusterMember[] = [];
   readonly workers: ClusterMember[] = [];
-  board: ClusterMember | undefined;
+  readonly #boards: ClusterMember[] = [];
 
   private constructor(env: Record<string, string>) {
     this.env = env;
@@ -49,7 +49,7 @@ export class Cluster {
       await Promise.all([
         ...Array.from({ length: options.apis ?? 1 }, () => cluster.addApi()),
         ...Array.from({ length: options.workers ?? 1 }, () => cluster.addWorker()),
-        ...(options.board ? [cluster.#addBoard()] : []),
+        ...(options.board ? [cluster.addBoard()] : []),
       ]);
     } catch (error) {
       await cluster.stop();
@@ -69,9 +69,9 @@ export class Cluster {
     return this.env['QUEUE_PREFIX'] ?? '';
   }
 
-  async addApi(): Promise<ClusterMember> {
+  async addApi(env: Record<string, string> = {}): Promise<ClusterMember> {
     const port = await freePort();
-    const api = this.#spawn('api', port, { PORT: String(port) });
+    const api = this.#spawn('api', port, { PORT: String(port), ...env });
     this.apis.push(api);
     await api.process.ready(`${api.url}/health/ready`);
     return api;
@@ -85,14 +85,21 @@ export class Cluster {
     return worker;
   }
 
-  async #addBoard(): Promise<void> {
+  async addBoard(env: Record<string, string> = {}): Promise<ClusterMember> {
     const port = await freePort();
-    this.board = this.#spawn('board', port, { BOARD_PORT: String(port), BOARD_USER, BOARD_PASSWORD });
-    await this.board.process.ready(`${this.board.url}/health/live`);
+    const board = this.#spawn('board', port, { BOARD_PORT: String(port), BOARD_USER, BOARD_PASSWORD, ...env });
+    this.#boards.push(board);
+    await board.process.ready(`${board.url}/health/live`);
+    return board;
+  }
+
+  /** The first board. */
+  get board(): ClusterMember | undefined {
+    return this.#boards[0];
   }
 
   async stop(): Promise<void> {
-    const all = [...this.apis, ...this.workers, ...(this.board === undefined ? [] : [this.board])];
+    const all = [...this.apis, ...this.workers, ...this.#boards];
     await Promise.all(all.map(({ process }) => process.stop()));
   }
 

@@ -1,9 +1,22 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { openBullQueue } from '@shoal/queue';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest';
+import { waitUntil } from '../../scripts/system/bounded.mjs';
 import { BOARD_PASSWORD, BOARD_USER, Cluster } from '../cluster/cluster.ts';
 import { lonePrompt, mixed } from '../minnow/held-out.ts';
 import { executablePath, openBrowser, picture } from './browser.ts';
-import { ask } from './http.ts';
+import { ask, post } from './http.ts';
+
+/** The board's buttons are icons without a name. */
+const icon = (page: Page, name: 'refresh-cw' | 'trash2'): Locator => page.locator(`button:has(svg.lucide-${name})`);
+
+/** What changes a queue is asked for twice. */
+async function confirm(page: Page): Promise<void> {
+  await page
+    .getByRole('button', { name: /confirm|yes|ok/i })
+    .last()
+    .click();
+}
 
 describe('the board', () => {
   let cluster: Cluster;
@@ -27,15 +40,25 @@ describe('the board', () => {
     expect((await fetch(`${url}/api/queues`)).status).toBe(401);
   });
 
-  it.skipIf(executablePath === undefined)('shows the jobs in a real browser', { timeout: 60_000 }, async () => {
+  /** A page of the board, logged in. */
+  async function openPage(url: string): Promise<Page> {
     if (browser === undefined) throw new Error('no browser');
-    const { jobId } = await ask(cluster.url, lonePrompt());
     const context = await browser.newContext({
       httpCredentials: { username: BOARD_USER, password: BOARD_PASSWORD },
       viewport: { width: 1280, height: 800 },
     });
+    onTestFinished(() => context.close());
     const page = await context.newPage();
-    await page.goto(cluster.board?.url ?? '');
+    page.setDefaultTimeout(15_000);
+    await page.goto(url);
+    return page;
+  }
+
+  const inBrowser = it.skipIf(executablePath === undefined);
+
+  inBrowser('shows the jobs in a real browser', { timeout: 60_000 }, async () => {
+    const { jobId } = await ask(cluster.url, lonePrompt());
+    const page = await openPage(cluster.board?.url ?? '');
     await page.getByText('minnow').first().click();
     await page
       .getByText(/completed/i)
@@ -43,6 +66,72 @@ describe('the board', () => {
       .click();
     await page.getByText(jobId).first().waitFor();
     await picture(page, 'board');
-    await context.close();
+  });
+
+  inBrowser('shows a job with its prompt and its answer, readable', { timeout: 60_000 }, async () => {
+    const row = lonePrompt();
+    const { jobId, text } = await ask(cluster.url, row);
+    const page = await openPage(`${cluster.board?.url}/queue/minnow/${jobId}`);
+    await page.getByText(jobId).first().waitFor();
+    const shows = async (wanted: string) => ((await page.textContent('body')) ?? '').includes(wanted);
+    expect(await waitUntil(() => shows(row.prompt), { limitMs: 10_000, everyMs: 100 })).toBe(true);
+    expect(await shows(text.trim())).toBe(true);
+    await picture(page, 'board-job');
+  });
+
+  inBrowser('pauses a queue, and what is asked meanwhile waits', { timeout: 60_000 }, async () => {
+    const page = await openPage(`${cluster.board?.url}/queue/minnow`);
+    await page.getByText('generate', { exact: true }).first().waitFor();
+    await page.locator('button[aria-haspopup=menu]').last().click();
+    await page.getByRole('menuitem', { name: /^pause/i }).click();
+    await confirm(page);
+    const queue = openBullQueue({ redisUrl: inject('redisUrl'), prefix: cluster.prefix, model: 'minnow' });
+    onTestFinished(() => queue.close());
+    expect(await waitUntil(() => queue.isPaused(), { limitMs: 10_000, everyMs: 50 })).toBe(true);
+    const body = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hello', max_tokens: 4 };
+    const { id } = (await (await post(`${cluster.url}/v1/jobs`, body)).json()) as { id: string };
+    await picture(page, 'board-paused');
+    const state = async () => (await queue.getJob(id))?.getState();
+    expect(await state()).toBe('prioritized');
+    await queue.resume();
+    expect(await waitUntil(async () => (await state()) === 'completed', { limitMs: 15_000, everyMs: 100 })).toBe(true);
+  });
+
+  inBrowser('retries a job from its beginning', { timeout: 60_000 }, async () => {
+    const { jobId } = await ask(cluster.url, lonePrompt());
+    const queue = openBullQueue({ redisUrl: inject('redisUrl'), prefix: cluster.prefix, model: 'minnow' });
+    onTestFinished(() => queue.close());
+    const before = await queue.getJob(jobId);
+    const page = await openPage(`${cluster.board?.url}/queue/minnow/${jobId}`);
+    await page.getByText(jobId).first().waitFor();
+    await icon(page, 'refresh-cw').click();
+    await confirm(page);
+    const again = async () => {
+      const job = await queue.getJob(jobId);
+      return job?.finishedOn !== undefined && job.finishedOn > (before?.finishedOn ?? 0);
+    };
+    expect(await waitUntil(again, { limitMs: 15_000, everyMs: 100 })).toBe(true);
+    const after = await queue.getJob(jobId);
+    expect(after?.returnvalue.text).toBe(before?.returnvalue.text);
+    expect(after?.returnvalue.resumes).toBeUndefined();
+  });
+
+  inBrowser('shows workers and settings', { timeout: 60_000 }, async () => {
+    const page = await openPage(`${cluster.board?.url}/fleet`);
+    await page.getByText('MAX_BATCH_SIZE').first().waitFor();
+    await page.getByText('ready').first().waitFor();
+    await picture(page, 'board-fleet');
+  });
+
+  inBrowser('has no buttons where it is read-only', { timeout: 60_000 }, async () => {
+    const { jobId } = await ask(cluster.url, lonePrompt());
+    const board = await cluster.addBoard({ BOARD_READ_ONLY: 'true' });
+    const page = await openPage(`${board.url}/queue/minnow/${jobId}`);
+    await page.getByText(jobId).first().waitFor();
+    expect(await icon(page, 'refresh-cw').count()).toBe(0);
+    expect(await icon(page, 'trash2').count()).toBe(0);
+    const authorization = `Basic ${Buffer.from(`${BOARD_USER}:${BOARD_PASSWORD}`).toString('base64')}`;
+    const url = `${board.url}/api/queues/minnow/${jobId}/retry`;
+    expect((await fetch(url, { method: 'PUT', headers: { authorization } })).status).toBe(405);
   });
 });

@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { launchRedis, type RunningRedis } from '../../scripts/redis.mjs';
 import { Cluster, MODEL_DIRECTORY } from '../cluster/cluster.ts';
 import { AppProcess } from '../cluster/process.ts';
@@ -22,11 +22,11 @@ async function refusal(app: string, env: Record<string, string>): Promise<string
 describe('a worker that cannot start says why in a line', () => {
   let copy: string;
 
-  beforeAll(async () => {
+  beforeEach(async () => {
     copy = await mkdtemp(join(tmpdir(), 'shoal-model-'));
     await cp(MODEL_DIRECTORY, copy, { recursive: true });
   });
-  afterAll(() => rm(copy, { recursive: true, force: true }));
+  afterEach(() => rm(copy, { recursive: true, force: true }));
 
   it('names the model directory that is not there', async () => {
     const output = await refusal('worker', { MODEL: join(copy, 'nowhere') });

@@ -1,4 +1,5 @@
 import type { ApiConfig } from '@shoal/config';
+import type { TenantLedger } from '@shoal/queue';
 import type { ApiMetrics, Logger } from '@shoal/telemetry';
 import type { Models } from './models.ts';
 import type { TenantLimits } from './plugins/tenant-limits.ts';
@@ -15,6 +16,8 @@ export interface ServerDeps {
   readonly randomId: () => string;
   /** A new seed, 0 … 2^53 − 1. */
   readonly randomSeed: () => number;
+  /** What tenants use, over all replicas. Default: what this process sees of it. */
+  readonly ledger?: TenantLedger;
   /** Milliseconds of silence after which an open stream gets a comment. Default 5,000. */
   readonly keepAliveMs?: number;
   /** Milliseconds that a reader may refuse to take bytes before it is cut off. Default 30,000. */

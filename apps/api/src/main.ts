@@ -1,9 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { apiConfig, apiTable, ConfigError, describeConfig } from '@shoal/config';
-import { createApiMetrics, createLogger } from '@shoal/telemetry';
-import { queueDepths } from './queue-depths.ts';
+import { openTenantLedger, openWebhookOutbox } from '@shoal/queue';
+import { createApiMetrics, createLogger, startTracing, toggleLevelOnSignal } from '@shoal/telemetry';
+import { modelSamples } from './model-samples.ts';
+import { installTracing } from './plugins/tracing.ts';
 import { RedisModels } from './redis-models.ts';
 import { buildServer } from './server.ts';
+import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 
 /** The production process: settings from the environment, one server, a graceful end. */
 async function main(): Promise<void> {
@@ -17,16 +21,41 @@ async function main(): Promise<void> {
     maxQueueWaitMs,
     resultTtlS,
     durability,
+    onReused: (model, kind) => metrics.cacheHits.inc({ model, kind }),
   });
+  const metrics = createApiMetrics(() => modelSamples(models), { enabled: config.metrics === 'on' });
+  const ledger = openTenantLedger({ redisUrl, prefix: queuePrefix });
   const server = buildServer({
     config,
     models,
-    metrics: createApiMetrics(() => queueDepths(models)),
+    metrics,
     logger,
+    ledger,
     clock: Date.now,
     randomId: randomUUID,
     randomSeed: () => randomInt(2 ** 48 - 1),
   });
+
+  const webhooks = new WebhookDispatcher({
+    config,
+    models,
+    openOutbox: (model) => openWebhookOutbox({ redisUrl, prefix: queuePrefix, model }),
+    logger,
+    clock: Date.now,
+    random: Math.random,
+  });
+  // What is signed by nobody was promised by others: they tell it.
+  if (config.webhookSecret.length > 0) webhooks.start();
+
+  const tracing = await startTracing({
+    service: 'shoal-api',
+    instance: `${hostname()}-${process.pid}`,
+    endpoint: config.otlpEndpoint,
+    headers: config.otlpHeaders,
+    sample: config.traceSample,
+  });
+  if (tracing !== undefined) installTracing(server.app, tracing.server);
+  toggleLevelOnSignal(logger);
 
   let closing = false;
   const close = async (signal: string): Promise<void> => {
@@ -34,13 +63,17 @@ async function main(): Promise<void> {
     closing = true;
     logger.info({ signal, timeoutMs: config.shutdownTimeoutMs }, 'finishing requests in flight');
     await server.close(config.shutdownTimeoutMs);
+    await webhooks.close();
+    ledger.close();
     await models.close();
+    await tracing?.close();
     logger.info('bye');
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void close(signal));
 
-  logger.debug(describeConfig(apiTable, config), 'settings');
+  logger.info({ settings: describeConfig(apiTable, config) }, 'starting');
+  models.ping().catch((error: Error) => logger.warn(`not ready: ${error.message}`));
   const listenTextResolver = (address: string): string => `listening on ${address}`;
   await server.app.listen({ host: config.host, port: config.port, listenTextResolver });
 }

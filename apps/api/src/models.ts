@@ -1,11 +1,15 @@
-import type { ModelCard } from '@shoal/protocol';
-import type { Producer, Replies } from '@shoal/queue';
+import type { ModelCard, WorkerReport } from '@shoal/protocol';
+import type { ActivityFeed, Producer, Replies } from '@shoal/queue';
 
 /** One served model as the API reaches it. */
 export interface ServedModel {
   readonly card: ModelCard;
   readonly producer: Producer;
   readonly replies: Replies;
+  /** What its workers do, for people who watch. */
+  readonly activity: Pick<ActivityFeed, 'watch'>;
+  /** What each of its live workers reported last. */
+  readonly reports: () => Promise<WorkerReport[]>;
   /** Workers heard of lately; 0 means that requests wait for one. */
   readonly workers: number;
 }

@@ -7,7 +7,7 @@ import type { GenerateResult } from '@shoal/protocol';
 import { type ClaimedJob, type Consumer, openCollectorConsumer, openRegistry } from '@shoal/queue';
 import { createApiMetrics, createLogger } from '@shoal/telemetry';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
-import { queueDepths } from './queue-depths.ts';
+import { modelSamples } from './model-samples.ts';
 import { RedisModels } from './redis-models.ts';
 import { type ApiServer, buildServer } from './server.ts';
 import { eventsOf } from './testing/test-server.ts';
@@ -25,7 +25,7 @@ beforeEach(() => {
   prefix = `test-${randomUUID().slice(0, 8)}`;
   models = new RedisModels({ redisUrl, prefix, ...limits });
   const config = apiConfig({ env: {}, cwd: mkdtempSync(join(tmpdir(), 'shoal-api-')) });
-  const metrics = createApiMetrics(() => queueDepths(models));
+  const metrics = createApiMetrics(() => modelSamples(models));
   const logger = createLogger({ name: 'api', level: 'silent' });
   server = buildServer({
     config,
@@ -175,7 +175,7 @@ test('the queue is bounded: beyond it 429, and nothing of the refused request st
   expect([refused.statusCode, refused.json().error.code]).toEqual([429, 'queue_full']);
   expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
   expect((await server.app.inject('/metrics')).body).toContain(
-    'shoal_queue_depth{model="org/minnow",state="waiting"} 2\n',
+    'shoal_queue_depth{model="org/minnow",state="waiting",priority="5"} 2\n',
   );
 });
 

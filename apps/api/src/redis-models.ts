@@ -1,7 +1,9 @@
 import {
+  type ActivityFeed,
   type ListedModel,
   type ModelQueue,
   type ModelRegistry,
+  openActivityFeed,
   openHealth,
   openQueue,
   openRegistry,
@@ -17,6 +19,8 @@ export interface RedisModelsOptions {
   maxQueueWaitMs: number;
   resultTtlS: number;
   durability: 'local' | 'replicated';
+  /** Told when a request needed no generation of its own. */
+  onReused?: (model: string, how: 'shared' | 'cached') => void;
 }
 
 /** How old the list of models may be before it is read again, in the background. */
@@ -29,7 +33,7 @@ export class RedisModels implements Models {
   readonly #options: RedisModelsOptions;
   readonly #registry: ModelRegistry;
   readonly #health: RedisHealth;
-  readonly #queues = new Map<string, ModelQueue>();
+  readonly #queues = new Map<string, ModelQueue & { activity: ActivityFeed }>();
   #listed = new Map<string, ListedModel>();
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
@@ -49,14 +53,15 @@ export class RedisModels implements Models {
     if (listed === undefined) return undefined;
     const queue = this.#queue(name);
     await queue.ready();
-    return { card: listed.card, workers: listed.workers, producer: queue.producer, replies: queue.replies };
+    const reports = () => this.#registry.reports(name);
+    return { ...listed, producer: queue.producer, replies: queue.replies, activity: queue.activity, reports };
   }
 
   async list(): Promise<ServedModel[]> {
     if (performance.now() - this.#readAt > SHORTEST_INTERVAL_MS) await this.#read();
     return [...this.#listed.values()].map(({ card, workers }) => {
-      const { producer, replies } = this.#queue(card.name);
-      return { card, workers, producer, replies };
+      const { producer, replies, activity } = this.#queue(card.name);
+      return { card, workers, producer, replies, activity, reports: () => this.#registry.reports(card.name) };
     });
   }
 
@@ -67,13 +72,18 @@ export class RedisModels implements Models {
   async close(): Promise<void> {
     this.#registry.close();
     this.#health.close();
+    for (const { activity } of this.#queues.values()) activity.close();
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }
 
-  #queue(model: string): ModelQueue {
-    const queue = this.#queues.get(model) ?? openQueue({ ...this.#options, model });
-    this.#queues.set(model, queue);
-    return queue;
+  #queue(model: string): ModelQueue & { activity: ActivityFeed } {
+    const known = this.#queues.get(model);
+    if (known !== undefined) return known;
+    const { onReused = () => {}, ...options } = this.#options;
+    const queue = openQueue({ ...options, model, onReused: (how) => onReused(model, how) });
+    const activity = openActivityFeed({ ...this.#options, model, depth: () => queue.producer.depth() });
+    this.#queues.set(model, { ...queue, activity });
+    return { ...queue, activity };
   }
 
   /** Reads the registry; callers at the same time share one reading. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -9,7 +10,10 @@ import { installBody } from './plugins/body.ts';
 import { installDocs } from './plugins/docs.ts';
 import { answerClientError, asShoalError, installErrors, sendError } from './plugins/errors.ts';
 import { installHeaders, requestId } from './plugins/headers.ts';
+import { ProcessLedger } from './plugins/process-ledger.ts';
+import { installRequestLog } from './plugins/request-log.ts';
 import { TenantLimits } from './plugins/tenant-limits.ts';
+import { activityRoutes } from './routes/activity.ts';
 import { chatCompletionRoutes } from './routes/chat-completions.ts';
 import { completionRoutes } from './routes/completions.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -56,6 +60,7 @@ export function buildServer(deps: ServerDeps): ApiServer {
 
   installErrors(app);
   installHeaders(app);
+  installRequestLog(app, { share: deps.config.logSample });
   installBody(app);
   const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
   installAuth(app, deps.config.apiKeys);
@@ -63,7 +68,8 @@ export function buildServer(deps: ServerDeps): ApiServer {
   const limits = new TenantLimits({
     maxInFlight: deps.config.tenantMaxInFlight,
     tokensPerMinute: deps.config.tenantTokensPerMinute,
-    clock: deps.clock,
+    ledger: deps.ledger ?? new ProcessLedger(deps.clock),
+    randomId: randomUUID,
   });
   const context = { ...deps, limits, shutdown: shutdown.signal };
   installDocs(app);
@@ -74,10 +80,11 @@ export function buildServer(deps: ServerDeps): ApiServer {
     chatCompletionRoutes(routes, context);
     jobRoutes(routes, context);
     jobEventRoutes(routes, context);
+    activityRoutes(routes, context);
     modelRoutes(routes, deps);
     healthRoutes(routes, deps);
-    metricsRoutes(routes, deps);
-    playgroundRoutes(routes);
+    if (deps.config.metrics === 'on') metricsRoutes(routes, deps);
+    playgroundRoutes(routes, { boardUrl: deps.config.boardUrl });
   });
   return { app, close: (timeoutMs) => closeServer(app, admission, shutdown, timeoutMs) };
 }

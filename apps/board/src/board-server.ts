@@ -17,6 +17,8 @@ export interface BoardServerDeps {
   config: Pick<BoardConfig, 'boardUser' | 'boardPassword'>;
   /** Resolves when Redis answers; rejects in bounded time when it does not. */
   ping: () => Promise<unknown>;
+  /** The page of workers and settings, as HTML. */
+  fleetPage: () => Promise<string>;
   logger: Logger;
 }
 
@@ -36,7 +38,13 @@ export async function buildBoard(deps: BoardServerDeps): Promise<BoardServer> {
   const { addQueue } = createBullBoard({
     queues: [],
     serverAdapter: adapter,
-    options: { uiConfig: { boardTitle: 'Shoal', hideRedisDetails: true } },
+    options: {
+      uiConfig: {
+        boardTitle: 'Shoal',
+        hideRedisDetails: true,
+        miscLinks: [{ text: 'Workers and settings', url: '/fleet' }],
+      },
+    },
   });
   await app.register(async (board) => {
     await board.register(fastifyBasicAuth, {
@@ -54,6 +62,7 @@ export async function buildBoard(deps: BoardServerDeps): Promise<BoardServer> {
       if (request.url.includes('/api/') && !(await answersTo(deps.ping))) return reply.code(503).send({ error: AWAY });
       return undefined;
     });
+    board.get('/fleet', async (_request, reply) => reply.type('text/html').send(await deps.fleetPage()));
     await board.register(adapter.registerPlugin());
   });
   return { app, addQueue };

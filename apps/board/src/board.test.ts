@@ -22,7 +22,7 @@ beforeEach(async () => {
   const ping = async () => {
     if (redisAway) throw new Error('away');
   };
-  board = await buildBoard({ config, ping, logger });
+  board = await buildBoard({ config, ping, fleetPage: async () => '<h1>fleet</h1>', logger });
 });
 
 afterEach(async () => {
@@ -64,11 +64,16 @@ test.each([
   ['a wrong user', login('root', 'correct horse')],
   ['nonsense', { authorization: 'Basic ???' }],
 ])('without credentials, page, script and API are 401: %s', async (_, wrong) => {
-  for (const url of ['/', '/api/queues', '/static/js/main.js', '/queue/x']) {
+  for (const url of ['/', '/fleet', '/api/queues', '/static/js/main.js', '/queue/x']) {
     const response = await board.app.inject({ url, headers: wrong });
     expect(response.statusCode, url).toBe(401);
   }
   expect((await board.app.inject('/')).headers['www-authenticate']).toContain('Basic realm="Shoal board"');
+});
+
+test('the page of workers is behind the login, too', async () => {
+  const page = await board.app.inject({ url: '/fleet', headers });
+  expect([page.statusCode, page.body]).toEqual([200, '<h1>fleet</h1>']);
 });
 
 test('with credentials the page is there', async () => {
@@ -88,7 +93,7 @@ test('announced models appear with their jobs, prompts cut', async () => {
   await modelOnBoard({ readOnly: false });
   const { queues } = (await board.app.inject({ url: '/api/queues?activeQueue=org~minnow', headers })).json();
   expect(queues[0]).toMatchObject({ displayName: 'org/minnow', readOnlyMode: false, counts: { prioritized: 1 } });
-  expect(queues[0].jobs[0]).toMatchObject({ id: 'job-1', data: { v: 1, params: { temperature: 0 } } });
+  expect(queues[0].jobs[0]).toMatchObject({ id: 'job-1', data: { params: { temperature: 0 } } });
   expect(queues[0].jobs[0].data.prompt).toBe(`${'x'.repeat(1000)}… (99000 more characters)`);
 });
 
@@ -104,6 +109,10 @@ test('a change that another site asks for is refused', async () => {
   const from = (site: string) =>
     board.app.inject({ method: 'PUT', url, headers: { ...headers, 'sec-fetch-site': site } });
   expect((await from('cross-site')).statusCode).toBe(403);
+  const origin = (value: string) => board.app.inject({ method: 'PUT', url, headers: { ...headers, origin: value } });
+  expect((await origin('https://evil.example')).statusCode).toBe(403);
+  expect((await origin('null')).statusCode).toBe(403);
+  expect((await origin('http://localhost:80')).statusCode).toBe(200);
   expect((await from('same-origin')).statusCode).toBe(200);
 });
 

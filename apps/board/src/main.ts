@@ -1,20 +1,29 @@
 import { boardConfig, boardTable, ConfigError, describeConfig } from '@shoal/config';
 import { openHealth, openRegistry } from '@shoal/queue';
-import { createLogger } from '@shoal/telemetry';
+import { createLogger, toggleLevelOnSignal } from '@shoal/telemetry';
 import { buildBoard } from './board-server.ts';
+import { fleetPage } from './fleet-page.ts';
 import { ModelQueues } from './model-queues.ts';
 
 /** The production process: settings from the environment, one server, a graceful end. */
 async function main(): Promise<void> {
   const config = boardConfig();
   const logger = createLogger({ name: 'board', level: config.logLevel });
-  logger.debug({ settings: describeConfig(boardTable, config) }, 'starting');
+  logger.info({ settings: describeConfig(boardTable, config) }, 'starting');
   const { redisUrl, queuePrefix: prefix } = config;
   const health = openHealth({ redisUrl });
   const registry = openRegistry({ redisUrl, prefix });
-  const board = await buildBoard({ config, ping: () => health.ping(), logger });
+  const board = await buildBoard({
+    config,
+    ping: () => health.ping(),
+    fleetPage: () => fleetPage(registry),
+    logger,
+  });
+  toggleLevelOnSignal(logger);
+  health.ping().catch((error: Error) => logger.warn(`not ready: ${error.message}`));
   const onQueue = board.addQueue;
-  const queues = new ModelQueues({ redisUrl, prefix, readOnly: config.boardReadOnly, registry, onQueue, logger });
+  const { boardReadOnly: readOnly, boardApiUrl: apiUrl } = config;
+  const queues = new ModelQueues({ redisUrl, prefix, readOnly, apiUrl, registry, onQueue, logger });
 
   let closing = false;
   const close = async (): Promise<void> => {

@@ -1,8 +1,8 @@
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import { type ModelRegistry, openBullQueue } from '@shoal/queue';
+import type { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { type ModelRegistry, openBullQueue, openJobActions, openProducer } from '@shoal/queue';
 import type { Logger } from '@shoal/telemetry';
-import type { Queue } from 'bullmq';
-import { shorten } from './shorten.ts';
+import { readableRequest, readableResult } from './readable.ts';
+import { ShoalQueueAdapter } from './shoal-queue-adapter.ts';
 
 /** Most queues that the board opens, each with a connection of its own. */
 const MAX_QUEUES = 200;
@@ -13,6 +13,8 @@ export interface ModelQueuesOptions {
   /** `QUEUE_PREFIX`. */
   prefix: string;
   readOnly: boolean;
+  /** Where people reach the API, for links to a job's events; none without it. */
+  apiUrl?: string | undefined;
   registry: Pick<ModelRegistry, 'list'>;
   /** Called once for each model's queue, as it becomes known. */
   onQueue: (adapter: BullMQAdapter) => void;
@@ -22,7 +24,8 @@ export interface ModelQueuesOptions {
 /** Follows the registry of models: every model that a worker announces gets its queue on the board. */
 export class ModelQueues {
   readonly #options: ModelQueuesOptions;
-  readonly #queues = new Map<string, Queue>();
+  /** How to close what each model's queue needs, by model. */
+  readonly #queues = new Map<string, () => Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #away = false;
 
@@ -52,18 +55,32 @@ export class ModelQueues {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()));
+    await Promise.allSettled([...this.#queues.values()].map((close) => close()));
   }
 
   #open(model: string): void {
     if (this.#queues.has(model) || this.#queues.size >= MAX_QUEUES) return;
     const { redisUrl, prefix, readOnly, onQueue, logger } = this.#options;
-    const queue = openBullQueue({ redisUrl, prefix, model });
-    this.#queues.set(model, queue);
-    const adapter = new BullMQAdapter(queue, { readOnlyMode: readOnly, displayName: model });
-    adapter.setFormatter('data', (data: unknown) => shorten(data));
-    adapter.setFormatter('returnValue', (value: unknown) => shorten(value));
+    const names = { redisUrl, prefix, model };
+    const queue = openBullQueue(names);
+    const parts = { actions: openJobActions(names), producer: openProducer(names) };
+    this.#queues.set(model, async () => {
+      parts.actions.close();
+      await Promise.all([queue.close(), parts.producer.close()]);
+    });
+    const { apiUrl } = this.#options;
+    const adapter = new ShoalQueueAdapter(queue, parts, {
+      readOnlyMode: readOnly,
+      displayName: model,
+      ...(apiUrl === undefined ? {} : { externalJobUrl: (job) => eventsOf(apiUrl, String(job.id)) }),
+    });
+    adapter.setFormatter('data', readableRequest);
+    adapter.setFormatter('returnValue', readableResult);
     onQueue(adapter);
     logger.info({ model }, 'queue added');
   }
+}
+
+function eventsOf(apiUrl: string, id: string): { displayText: string; href: string } {
+  return { displayText: 'Events', href: `${apiUrl.replace(/\/+$/, '')}/v1/jobs/${encodeURIComponent(id)}/events` };
 }

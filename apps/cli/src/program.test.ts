@@ -12,6 +12,10 @@ let folder: string;
 let url: string;
 /** Bodies of `POST /v1/jobs`. */
 let asked: { prompt?: string }[] = [];
+/** What `GET /v1/jobs/:id` tells of a finished job. */
+let record: object = {};
+/** What the API answers to every prompt; by default in words of its own. */
+let answered: object | undefined;
 
 const ride = {
   worker: 'w',
@@ -39,10 +43,16 @@ beforeAll(async () => {
       response.end('shoal_queue_depth{model="minnow",state="waiting"} 4\n');
     } else if (request.url?.endsWith('/events')) {
       const answer = `answer to ${request.url.split('/')[3]?.slice(2)}`;
-      const result = { text: answer, token_ids: [1], finish_reason: 'stop' };
+      const result = answered ?? { text: answer, token_ids: [1], finish_reason: 'stop' };
       const usage = { prompt_tokens: 1, completion_tokens: 1 };
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.end(`data: ${JSON.stringify({ type: 'completed', result, usage, shoal: ride })}\n\n`);
+    } else if (request.url?.startsWith('/v1/jobs/done')) {
+      const body = { endpoint: '/v1/completions', model: 'm', prompt: 'a', temperature: 0.5, seed: 9, n: 2 };
+      const told = request.url.endsWith('?include=request') ? { request: body } : {};
+      reply(200, { ...job('done'), status: 'completed', ...record, ...told });
+    } else if (request.url === '/v1/jobs/waiting') {
+      reply(200, { ...job('waiting'), status: 'queued' });
     } else if (request.method === 'DELETE') {
       reply(200, job(request.url?.split('/')[3] ?? ''));
     } else reply(404, { error: { message: 'there is no such job', code: 'job_not_found' } });
@@ -58,6 +68,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   asked = [];
+  answered = undefined;
 });
 
 async function run(args: string[], { stdin = '', tty = false }: { stdin?: string; tty?: boolean } = {}) {
@@ -72,6 +83,16 @@ async function run(args: string[], { stdin = '', tty = false }: { stdin?: string
     clock: () => 0,
   });
   return { code, out, err };
+}
+
+/** A finished answer of two choices, as the API shows it. */
+function finished(second: { token_ids: number[]; text?: string; finish_reason?: string }, numerics = 'f00d') {
+  const [one, two] = [
+    { text: 'x', token_ids: [5, 6], finish_reason: 'stop' },
+    { text: 'y', finish_reason: 'length', ...second },
+  ];
+  const usage = { prompt_tokens: 1, completion_tokens: 4 };
+  return { result: { ...one, choices: [one, two] }, usage, shoal: { ...ride, numerics } };
 }
 
 const lines = (text: string) => text.trim().split('\n').sort();
@@ -177,10 +198,56 @@ describe('shoal tail, cancel, queues', () => {
     expect({ code, err }).toEqual({ code: 1, err: 'shoal: invalid_api_key: who?\n' });
   });
 
-  it.each(['enqueue', 'tail', 'cancel', 'queues'])('%s --help explains itself', async (command) => {
+  it.each(['enqueue', 'tail', 'replay', 'cancel', 'queues'])('%s --help explains itself', async (command) => {
     const { code, out } = await run([command, '--help']);
     expect(code).toBe(0);
     expect(out).toContain('--json');
     expect(out).toContain('SHOAL_URL');
+  });
+});
+
+describe('shoal replay', () => {
+  it('asks the same again, with the seed that was used, and says that it is identical', async () => {
+    record = finished({ token_ids: [7, 8] });
+    answered = finished({ token_ids: [7, 8] }).result;
+    const { code, out } = await run(['replay', 'done']);
+    expect(out).toBe('identical: 2 answers, 4 tokens, seed 4, fingerprints f00d and unknown\n');
+    expect(code).toBe(0);
+    expect(asked).toEqual([
+      expect.objectContaining({ endpoint: '/v1/completions', prompt: 'a', temperature: 0.5, seed: 4, n: 2 }),
+    ]);
+  });
+
+  it.each([
+    ['a token', { token_ids: [7, 9] }, 'token 1 of answer 1: recorded 8, replayed 9'],
+    ['an end that came early', { token_ids: [7] }, 'token 1 of answer 1: recorded 8, replayed null'],
+    ['the text', { token_ids: [7, 8], text: 'z' }, 'text of answer 1: recorded "y", replayed "z"'],
+    ['the reason', { token_ids: [7, 8], finish_reason: 'stop' }, 'recorded "length", replayed "stop"'],
+  ])('names the first difference: %s', async (_, second, said) => {
+    record = finished({ token_ids: [7, 8] });
+    answered = finished(second).result;
+    const { code, out } = await run(['replay', 'done']);
+    expect(out).toContain('different: ');
+    expect(out).toContain(said);
+    expect(out).toContain('A fingerprint is not known');
+    expect(code).toBe(1);
+  });
+
+  it('prints one JSON object where it is asked to', async () => {
+    record = finished({ token_ids: [7, 8] });
+    answered = finished({ token_ids: [1, 8] }).result;
+    expect(JSON.parse((await run(['replay', 'done', '--json'])).out)).toMatchObject({
+      id: 'done',
+      verdict: 'different',
+      seed: 4,
+      recorded: { numerics: 'f00d', worker: 'w' },
+      replayed: { numerics: null },
+      difference: { choice: 1, what: 'tokens', position: 0, recorded: 7, replayed: 1 },
+    });
+  });
+
+  it('has nothing to replay before the end', async () => {
+    const { code, err } = await run(['replay', 'waiting']);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('job waiting is queued') });
   });
 });

@@ -18,6 +18,15 @@ export interface Environment {
   readonly SHOAL_URL?: string | undefined;
   readonly SHOAL_API_KEY?: string | undefined;
   readonly SHOAL_MODEL?: string | undefined;
+  /** For commands that use the queue itself. */
+  readonly REDIS_URL?: string | undefined;
+  readonly QUEUE_PREFIX?: string | undefined;
+  /** The hub and its cache, for `shoal model`; docs/configuration.md has them. */
+  readonly HF_ENDPOINT?: string | undefined;
+  readonly HF_TOKEN?: string | undefined;
+  readonly HF_HOME?: string | undefined;
+  readonly HF_HUB_CACHE?: string | undefined;
+  readonly HF_HUB_OFFLINE?: string | undefined;
 }
 
 export interface Output {

@@ -1,14 +1,33 @@
 import type { EngineRequest, FinishedEvent, GenerationEngine } from '@shoal/engine';
-import { type ErrorBody, type GenerateResult, ShoalError } from '@shoal/protocol';
+import { type ErrorBody, type GenerateResult, type ResumeLabel, ShoalError } from '@shoal/protocol';
 import type { ClaimedJob } from '@shoal/queue';
+import { type ResumeMode, resumesOf, runMark, wholeLogprobs } from './resumption.ts';
+
+export interface HandleOptions {
+  /** This worker's id. */
+  worker: string;
+  /** `RESUME`. */
+  resume: ResumeMode;
+  /** A job that another claim began goes on here. */
+  onResumed?: (label: ResumeLabel) => void;
+}
 
 /** Runs one claimed job through the engine and ends it, whatever happens. Never throws. */
-export async function handle(job: ClaimedJob, engine: GenerationEngine, worker: string): Promise<void> {
+export async function handle(job: ClaimedJob, engine: GenerationEngine, options: HandleOptions): Promise<void> {
+  const run = runMark(engine.model, job.logged, options.resume);
+  const resumes = resumesOf(job.logged, run);
+  if (resumes !== undefined) options.onResumed?.(resumes.label);
+  let marked = false;
   try {
-    for await (const event of engine.generate(toEngineRequest(job), job.signal)) {
-      if (event.type === 'tokens') job.append(event);
-      else if (event.finishReason === 'abort') await job.fail(abortError(job.signal));
-      else await job.complete(toResult(job, event, worker));
+    for await (const event of engine.generate(toEngineRequest(job, options.resume), job.signal)) {
+      if (event.type === 'tokens') {
+        job.append(marked ? event : { ...event, run });
+        marked ||= event.tokenIds.length > 0;
+      } else if (event.finishReason === 'abort') {
+        await job.fail(abortError(job.signal));
+      } else {
+        await job.complete({ ...toResult(job, event, options.worker), numerics: run.numerics, resumes });
+      }
     }
   } catch (error) {
     await job.fail(toErrorBody(error));
@@ -16,9 +35,10 @@ export async function handle(job: ClaimedJob, engine: GenerationEngine, worker: 
 }
 
 /** A job that another worker began continues from what it logged. */
-function toEngineRequest({ id, request, logged }: ClaimedJob): EngineRequest {
+function toEngineRequest({ id, request, logged }: ClaimedJob, mode: ResumeMode): EngineRequest {
   const { prompt, messages, promptTokenIds, params, tenant } = request;
-  const resumeFrom = logged.tokenIds.length === 0 ? undefined : logged;
+  const { tokenIds, choices } = logged;
+  const resumeFrom = tokenIds.length === 0 ? undefined : { tokenIds, choices, fast: mode === 'fast' };
   return { id, prompt, messages, promptTokenIds, params, tenant, resumeFrom };
 }
 
@@ -28,8 +48,7 @@ function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): Genera
     text: event.text,
     tokenIds: event.tokenIds,
     finishReason: event.finishReason,
-    logprobs: event.logprobs,
-    choices: event.choices,
+    ...wholeLogprobs(event, job.logged),
     usage: event.usage,
     seed: event.seed,
     timings: {

@@ -5,7 +5,8 @@ import type { Registry } from 'prom-client';
 import type { BatchLog } from './batch-log.ts';
 
 export interface HealthServerParts {
-  registry: Registry;
+  /** Absent with `METRICS=off`: `/metrics` answers 404. */
+  registry: Registry | undefined;
   batches: BatchLog;
   redis: RedisHealth;
 }
@@ -33,9 +34,12 @@ export class HealthServer {
       );
       return await reply.code(reachable ? 200 : 503).send({ status: reachable ? 'ok' : 'redis unavailable' });
     });
-    this.#app.get('/metrics', async (_request, reply) => {
-      return await reply.type(parts.registry.contentType).send(await parts.registry.metrics());
-    });
+    const { registry } = parts;
+    if (registry !== undefined) {
+      this.#app.get('/metrics', async (_request, reply) => {
+        return await reply.type(registry.contentType).send(await registry.metrics());
+      });
+    }
     this.#app.get('/batches', () => parts.batches.recent());
   }
 

@@ -1,6 +1,6 @@
 import { ConfigError, type WorkerConfig, workerConfig } from '@shoal/config';
 import { ShoalError } from '@shoal/protocol';
-import { createLogger, type Logger } from '@shoal/telemetry';
+import { createLogger, type Logger, toggleLevelOnSignal } from '@shoal/telemetry';
 import { EXIT, Worker } from './worker.ts';
 
 /** One worker process: configuration by environment and `.env`, drain on SIGTERM and SIGINT. */
@@ -8,6 +8,7 @@ async function main(): Promise<void> {
   const config = readConfig();
   const logger = createLogger({ name: 'worker', level: config.logLevel });
   const worker = await start(config, logger);
+  toggleLevelOnSignal(worker.logger);
   const drain = (signal: NodeJS.Signals): void => {
     logger.info({ signal, timeoutMs: config.drainTimeoutMs }, 'draining: no new jobs; a second signal exits at once');
     process.once(signal, () => process.exit(EXIT.interrupted));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { StepWatch } from './step-watch.ts';
 
-function watched(timeoutMs: number) {
-  const engine = { waiting: 0, running: 0, slots: 4, steps: 0 };
+function watched(stepTimeoutMs: number, maxQueueDelayMs = () => 0) {
+  const engine = { waiting: 0, running: 0, slots: 4, steps: 0, kvUsedTokens: 0, kvBudgetTokens: 64 };
   const clock = { now: 0 };
-  const watch = new StepWatch({ stats: () => engine, timeoutMs, now: () => clock.now });
+  const watch = new StepWatch({ stats: () => engine, stepTimeoutMs, maxQueueDelayMs, now: () => clock.now });
   return { engine, clock, watch };
 }
 
@@ -33,6 +33,18 @@ describe('StepWatch', () => {
     clock.now = 5000;
     expect(watch.alive).toBe(false);
     engine.steps += 1;
+    expect(watch.alive).toBe(true);
+  });
+
+  it('lets a batch fill for as long as it may, and no longer', () => {
+    let delayMs = 5000;
+    const { engine, clock, watch } = watched(1000, () => delayMs);
+    engine.waiting = 1;
+    clock.now = 6000;
+    expect(watch.alive).toBe(true);
+    clock.now = 6001;
+    expect(watch.alive).toBe(false);
+    delayMs = 8000;
     expect(watch.alive).toBe(true);
   });
 

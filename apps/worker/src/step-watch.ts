@@ -5,16 +5,24 @@ const LOOK_INTERVAL_MS = 250;
 /** Notices an engine that has work and makes no step: a hung device, which no error reports. */
 export class StepWatch {
   readonly #stats: () => EngineStats;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: () => number;
   readonly #now: () => number;
   #steps = 0;
   /** When the engine was last seen to step, or to have nothing to do. */
   #movedAt: number;
 
-  /** `stats` must be readable while the engine is inside a step; `now` is a monotonic clock in milliseconds. */
-  constructor(options: { stats: () => EngineStats; timeoutMs: number; now: () => number }) {
+  /**
+   * `stats` must be readable while the engine is inside a step; `now` is a monotonic clock in milliseconds. A batch that
+   * fills waits for company before its first step, and `maxQueueDelayMs` may change meanwhile.
+   */
+  constructor(options: {
+    stats: () => EngineStats;
+    stepTimeoutMs: number;
+    maxQueueDelayMs: () => number;
+    now: () => number;
+  }) {
     this.#stats = options.stats;
-    this.#timeoutMs = options.timeoutMs;
+    this.#timeoutMs = () => options.stepTimeoutMs + options.maxQueueDelayMs();
     this.#now = options.now;
     this.#movedAt = this.#now();
   }
@@ -27,7 +35,7 @@ export class StepWatch {
       this.#steps = steps;
       this.#movedAt = now;
     }
-    return now - this.#movedAt <= this.#timeoutMs;
+    return now - this.#movedAt <= this.#timeoutMs();
   }
 
   /** Looks often; calls `onHung` once. Returns the function that stops it. */

@@ -3,21 +3,27 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { describeConfig, type WorkerConfig, workerTable } from '@shoal/config';
 import { type EngineOptions, EngineThread } from '@shoal/engine';
-import type { ShoalError } from '@shoal/protocol';
+import type { ResumeLabel, ShoalError, WorkerReport } from '@shoal/protocol';
 import {
+  type ActivityPublisher,
   type ClaimedJob,
   type Consumer,
   type ConsumerOptions,
   type ModelRegistry,
+  openActivityPublisher,
   openConsumer,
   openHealth,
   openRegistry,
   type RedisHealth,
 } from '@shoal/queue';
-import { createWorkerMetrics, type Logger, observeConsumer, observeEngine } from '@shoal/telemetry';
+import type { Logger, WorkerMetrics } from '@shoal/telemetry';
+import { ActivityRecorder } from './activity-recorder.ts';
 import { BatchLog } from './batch-log.ts';
 import { handle } from './handle.ts';
 import { HealthServer } from './health-server.ts';
+import { byName, LiveSettings, type WorkerTuning } from './live-settings.ts';
+import { locate } from './locate-model.ts';
+import { Observation } from './observation.ts';
 import { StepWatch } from './step-watch.ts';
 
 /** Exit codes of the worker process. */
@@ -33,6 +39,8 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** What `MAX_QUEUE_DELAY_MS` is with static batching when it is not set. */
+const STATIC_DELAY_MS = 10;
 /** Milliseconds that a hung engine gets to let go of the process. */
 const EXIT_PATIENCE_MS = 2_000;
 
@@ -42,6 +50,9 @@ interface Parts {
   registry: ModelRegistry;
   redis: RedisHealth;
   health: HealthServer;
+  activity: ActivityPublisher;
+  live: LiveSettings;
+  observation: Observation;
   /** Tells the registry that this worker is gone. */
   retire: () => Promise<void>;
 }
@@ -64,14 +75,22 @@ export class Worker {
    *
    * @throws ShoalError when the model cannot be loaded or the health port cannot be had
    */
-  static async start(config: Readonly<WorkerConfig>, logger: Logger): Promise<Worker> {
+  static async start(config: Readonly<WorkerConfig>, processLogger: Logger): Promise<Worker> {
     const id = `${hostname().slice(0, 32)}-${process.pid}-${randomUUID().slice(0, 4)}`;
-    logger.info({ worker: id, settings: describeConfig(workerTable, config) }, 'starting');
-    const engine = await EngineThread.start(engineOptions(config), { onExit: (error) => die(error, logger) });
+    const logger = processLogger.child({ worker: id, model: config.modelName });
+    logger.info({ settings: describeConfig(workerTable, config) }, 'starting');
+    const modelDirectory = await locate(config, logger);
+    const options = engineOptions(config, modelDirectory);
+    const engine = await EngineThread.start(options, { onExit: (error) => die(error, logger) });
     const batches = new BatchLog();
-    const metrics = createWorkerMetrics({ model: config.modelName });
+    const observation = await Observation.start({ id, config, logger, engine });
+    const { metrics } = observation;
     const redis = openHealth({ redisUrl: config.redisUrl });
-    const health = new HealthServer({ registry: metrics.registry, batches, redis });
+    const health = new HealthServer({
+      registry: config.metrics === 'on' ? metrics.registry : undefined,
+      batches,
+      redis,
+    });
     try {
       await health.listen(config.metricsHost, config.metricsPort);
     } catch (error) {
@@ -80,26 +99,57 @@ export class Worker {
       throw error;
     }
 
+    const names = { redisUrl: config.redisUrl, prefix: config.queuePrefix };
+    const registry = openRegistry(names);
+    const live = new LiveSettings({
+      atStart: tuningOf(config),
+      slots: engine.stats().slots,
+      read: () => registry.settings(config.modelName),
+      apply: (tuning) => {
+        engine.tune(tuning);
+        consumer.resize(capacityOf(config, tuning.maxBatchSize));
+        logger.level = tuning.logLevel;
+        showSettings(metrics, logger, tuning);
+      },
+      logger,
+    });
     const watch = new StepWatch({
       stats: () => engine.stats(),
-      // A static batch may wait this long before its first step.
-      timeoutMs: config.stepTimeoutMs + (config.maxQueueDelayMs ?? 0),
+      stepTimeoutMs: config.stepTimeoutMs,
+      maxQueueDelayMs: () => live.inForce.maxQueueDelayMs,
       now: () => performance.now(),
     });
     watch.start(() => leaveHung(engine, config, logger));
     const consumer = openConsumer(consumerOptions(config, id, () => watch.alive));
-    observeEngine(engine, metrics);
-    observeConsumer(consumer, metrics, logger);
+    observation.observe(consumer);
+    showSettings(metrics, logger, live.inForce);
     engine.observe((fact) => batches.record(fact));
-    consumer.start((job: ClaimedJob) => void handle(job, engine, id));
-
-    const registry = openRegistry({ redisUrl: config.redisUrl, prefix: config.queuePrefix });
-    const card = { name: config.modelName, ...engine.model };
-    const retire = registry.announce(id, card, () => {
-      health.announced = true;
+    const recorder = new ActivityRecorder({ worker: id, stats: () => engine.stats(), now: Date.now });
+    engine.observe((fact) => recorder.record(fact));
+    const onResumed = (label: ResumeLabel): void => metrics.resumes.inc({ label });
+    const handling = { worker: id, resume: config.resume, onResumed };
+    consumer.start((job: ClaimedJob) => {
+      recorder.claimed(job);
+      void handle(observation.watched(job), engine, handling).then(() => recorder.ended(job.id));
     });
+
+    live.start();
+    const activity = openActivityPublisher({ ...names, model: config.modelName, source: recorder });
+    const card = { name: config.modelName, ...engine.model };
+    const report = (): WorkerReport => observation.report(health.draining ? 'draining' : 'ready', byName(live.inForce));
+    const onAnnounced = (): void => {
+      health.announced = true;
+    };
+    const retire = registry.announce(id, card, onAnnounced, report);
+    redis.ping().catch((error: Error) => logger.warn(`not ready: ${error.message}`));
     logger.info({ model: config.modelName, ...engine.model, health: health.url }, 'ready');
-    return new Worker({ engine, consumer, registry, redis, health, retire }, config, logger);
+    const parts = { engine, consumer, registry, redis, health, activity, retire, live, observation };
+    return new Worker(parts, config, logger);
+  }
+
+  /** The logger of this worker, whose level may change. */
+  get logger(): Logger {
+    return this.#logger;
   }
 
   /** Stops claiming, finishes what fits the drain timeout, hands the rest back, and frees everything. Idempotent. */
@@ -109,11 +159,14 @@ export class Worker {
   }
 
   async #drain(): Promise<void> {
-    const { engine, consumer, registry, redis, health, retire } = this.#parts;
+    const { engine, consumer, registry, redis, health, activity, retire, live, observation } = this.#parts;
     health.draining = true;
+    live.stop();
     await retire();
     await consumer.close({ timeoutMs: this.#config.drainTimeoutMs });
     await engine.close();
+    await observation.close();
+    activity.close();
     registry.close();
     redis.close();
     await health.close();
@@ -121,11 +174,12 @@ export class Worker {
   }
 }
 
-function engineOptions(config: Readonly<WorkerConfig>): EngineOptions {
+function engineOptions(config: Readonly<WorkerConfig>, modelDirectory: string): EngineOptions {
   return {
-    modelDirectory: config.model,
+    modelDirectory,
     dtype: config.modelDtype,
     executionProvider: config.executionProvider,
+    deviceId: config.deviceId,
     ...(config.intraOpThreads === 0 ? {} : { intraOpThreads: config.intraOpThreads }),
     batching: config.batching,
     maxBatchSize: config.maxBatchSize,
@@ -141,9 +195,7 @@ function consumerOptions(config: Readonly<WorkerConfig>, id: string, alive: () =
     redisUrl: config.redisUrl,
     prefix: config.queuePrefix,
     model: config.modelName,
-    // Only what can run now, so that no job waits inside a busy worker while another is free. A static batch runs to
-    // its end: there, the next one fills meanwhile.
-    capacity: config.batching === 'static' ? 2 * config.maxBatchSize : config.maxBatchSize,
+    capacity: capacityOf(config, config.maxBatchSize),
     worker: id,
     lockDurationMs: config.lockDurationMs,
     stalledIntervalMs: config.stalledIntervalMs,
@@ -152,6 +204,27 @@ function consumerOptions(config: Readonly<WorkerConfig>, id: string, alive: () =
     maxAttempts: config.maxAttempts,
     alive,
   };
+}
+
+/**
+ * Only what can run now, so that no job waits inside a busy worker while another is free. A static batch runs to its
+ * end: there, the next one fills meanwhile.
+ */
+function capacityOf(config: Readonly<WorkerConfig>, maxBatchSize: number): number {
+  return config.batching === 'static' ? 2 * maxBatchSize : maxBatchSize;
+}
+
+function tuningOf(config: Readonly<WorkerConfig>): WorkerTuning {
+  const { maxBatchSize, maxBatchTokens, logLevel, batching } = config;
+  const maxQueueDelayMs = config.maxQueueDelayMs ?? (batching === 'static' ? STATIC_DELAY_MS : 0);
+  return { maxBatchSize, maxQueueDelayMs, maxBatchTokens, logLevel };
+}
+
+function showSettings({ settings }: WorkerMetrics, logger: Logger, tuning: Readonly<WorkerTuning>): void {
+  settings.set({ setting: 'MAX_BATCH_SIZE' }, tuning.maxBatchSize);
+  settings.set({ setting: 'MAX_QUEUE_DELAY_MS' }, tuning.maxQueueDelayMs);
+  settings.set({ setting: 'MAX_BATCH_TOKENS' }, tuning.maxBatchTokens);
+  settings.set({ setting: 'LOG_LEVEL' }, logger.levels.values[tuning.logLevel] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Without its engine a worker is a hole that swallows jobs: it leaves, and its locks lapse. */

@@ -34,6 +34,12 @@ export interface ShoalClient {
   ): AsyncIterable<BatchOutcome>;
   /** What is known of a job now. Rejects with `job_not_found`. */
   job(id: string, options?: CallOptions): Promise<Job>;
+  /**
+   * What a job was asked, with the seed that it was given: `generate` gives the same answer again while the model's
+   * fingerprint (`GenerateResult.numerics`) is the same. How it was served (priority, deadline, webhook) is left out.
+   * Rejects with `job_not_found`.
+   */
+  request(id: string, options?: CallOptions): Promise<ShoalRequest>;
   /** Waits for a job's end; rejects with its failure. Aborting stops the waiting, not the job. */
   result(id: string, options?: CallOptions): Promise<GenerateResult>;
   /** A job's answer from its first token, then as it comes. Leaving does not cancel the job. */

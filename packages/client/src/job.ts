@@ -15,6 +15,8 @@ export interface Job {
   estimatedWaitMs?: number;
   result?: GenerateResult;
   error?: ErrorBody;
+  /** How far its webhook has come, if it has one: `waiting` for the end; `failed`: given up. */
+  webhook?: { state: 'waiting' | 'pending' | 'delivered' | 'failed'; attempts: number; lastError?: string };
 }
 
 /** A served model and how busy its queue is. */

@@ -20,6 +20,8 @@ export interface ShoalRequest extends SamplingOptions {
   priority?: number | undefined;
   /** Milliseconds from acceptance after which the answer is worthless, 1 … 86,400,000. */
   timeoutMs?: number | undefined;
+  /** With `submit`: told of the job's end, at least once and signed. An https URL. */
+  webhookUrl?: string | undefined;
 }
 
 /** A request taken apart: what is asked of which model, how it is sampled, how it is served. */
@@ -29,11 +31,13 @@ export interface CheckedRequest {
   readonly params: SamplingOptions;
   readonly priority: number;
   readonly timeoutMs: number | undefined;
+  readonly webhookUrl: string | undefined;
 }
 
 /** Throws `invalid_request_error` where no server is needed to see that something is missing. */
 export function checkRequest(request: ShoalRequest, defaultModel: string | undefined): CheckedRequest {
-  const { prompt, messages, promptTokenIds, model = defaultModel, priority, timeoutMs, ...params } = request;
+  const { prompt, messages, promptTokenIds, model = defaultModel, ...others } = request;
+  const { priority, timeoutMs, webhookUrl, ...params } = others;
   if (model === undefined) throw invalid('model', 'name one in the request, or when the client is made');
   const inputs = [
     ...(prompt === undefined ? [] : [{ prompt }]),
@@ -47,7 +51,7 @@ export function checkRequest(request: ShoalRequest, defaultModel: string | undef
   if (priority !== undefined && !(Number.isInteger(priority) && priority >= 0 && priority <= LOWEST_PRIORITY)) {
     throw invalid('priority', `must be a whole number from 0 to ${LOWEST_PRIORITY}`);
   }
-  return { model, input, params, priority: priority ?? DEFAULT_PRIORITY, timeoutMs };
+  return { model, input, params, priority: priority ?? DEFAULT_PRIORITY, timeoutMs, webhookUrl };
 }
 
 function invalid(param: string, problem: string): ShoalError {

@@ -52,6 +52,10 @@ export class TransportClient implements ShoalClient {
     return this.#call(signal, () => this.#transport.job(id));
   }
 
+  request(id: string, { signal }: CallOptions = {}): Promise<ShoalRequest> {
+    return this.#call(signal, () => this.#transport.request(id));
+  }
+
   result(id: string, options: CallOptions = {}): Promise<GenerateResult> {
     return this.follow(id, options).result();
   }

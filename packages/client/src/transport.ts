@@ -1,6 +1,6 @@
 import type { RequestEvent } from '@shoal/protocol';
 import type { Job, QueueState } from './job.ts';
-import type { CheckedRequest } from './request.ts';
+import type { CheckedRequest, ShoalRequest } from './request.ts';
 
 /**
  * One way to reach Shoal. Every call is one attempt in bounded time and rejects with a `ShoalError`; trying again is
@@ -11,6 +11,8 @@ export interface Transport {
   submit(request: CheckedRequest, key: string): Promise<Job>;
   /** Rejects with `job_not_found`. */
   job(id: string): Promise<Job>;
+  /** What it was asked; rejects with `job_not_found`. */
+  request(id: string): Promise<ShoalRequest>;
   /** Asks for the end of a job; rejects with `job_not_found`. One that runs stops at its worker's next step. */
   cancel(id: string): Promise<Job>;
   /**

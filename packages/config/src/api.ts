@@ -1,6 +1,6 @@
 import { type ApiKey, apiKeys } from './api-key.ts';
 import type { Fault } from './config-error.ts';
-import { flag, integer, text } from './kinds.ts';
+import { flag, integer, text, url } from './kinds.ts';
 import { isLoopback } from './loopback.ts';
 import type { SettingsTable } from './setting.ts';
 
@@ -15,6 +15,7 @@ export interface ApiOnlyConfig {
   maxPromptBytes: number;
   requestTimeoutMs: number;
   shutdownTimeoutMs: number;
+  boardUrl: string;
 }
 
 export const apiSettings: SettingsTable<ApiOnlyConfig> = {
@@ -43,14 +44,14 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     env: 'TENANT_MAX_IN_FLIGHT',
     default: 0,
     unit: 'requests',
-    doc: 'Requests of one tenant whose callers wait at the same time, in each API process; beyond it 429 `rate_limit_exceeded`. 0: any number.',
+    doc: 'Requests of one tenant whose callers wait at the same time, over all API processes; beyond it 429 `rate_limit_exceeded`. 0: any number.',
   },
   tenantTokensPerMinute: {
     ...integer(0, 1_000_000_000),
     env: 'TENANT_TOKENS_PER_MINUTE',
     default: 0,
     unit: 'tokens',
-    doc: 'Tokens of prompts and answers that callers of one tenant may use in a minute, in each API process; beyond it 429 `rate_limit_exceeded`. 0: any number.',
+    doc: 'Tokens of prompts and answers that one tenant may use in a minute, over all API processes; beyond it 429 `rate_limit_exceeded`. Jobs count when they are submitted, by what they may use. 0: any number.',
   },
   reuseAnswers: {
     ...flag(),
@@ -79,7 +80,21 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     unit: 'ms',
     doc: 'How long requests in flight may go on after SIGTERM; then their connections end with an error.',
   },
+  boardUrl: {
+    ...url(['http', 'https']),
+    env: 'BOARD_URL',
+    default: '',
+    defaultText: 'none: no link',
+    doc: 'Where people find the board: the playground links to it.',
+  },
 };
+
+/** WAIT asks the replicas of one node: a Cluster client would send it to any of them. */
+export function checkDurability({ durability, redisUrl }: { durability: string; redisUrl: string }): Fault[] {
+  const isCluster = URL.canParse(redisUrl) && new URL(redisUrl).searchParams.get('cluster') === 'true';
+  if (durability !== 'replicated' || !isCluster) return [];
+  return [{ name: 'DURABILITY', value: durability, problem: 'expected local, as REDIS_URL names a Redis Cluster' }];
+}
 
 /** An open door must have a lock. */
 export function checkApi(config: Pick<ApiOnlyConfig, 'host' | 'apiKeys'>): Fault[] {

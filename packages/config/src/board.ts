@@ -1,4 +1,4 @@
-import { flag, integer, text } from './kinds.ts';
+import { flag, integer, optional, text, url } from './kinds.ts';
 import type { SettingsTable } from './setting.ts';
 
 /** Settings of the board alone. */
@@ -8,6 +8,7 @@ export interface BoardOnlyConfig {
   boardUser: string;
   boardPassword: string;
   boardReadOnly: boolean;
+  boardApiUrl: string | undefined;
 }
 
 export const boardSettings: SettingsTable<BoardOnlyConfig> = {
@@ -42,5 +43,12 @@ export const boardSettings: SettingsTable<BoardOnlyConfig> = {
     env: 'BOARD_READ_ONLY',
     default: false,
     doc: '`true` hides and refuses everything that changes a queue.',
+  },
+  boardApiUrl: {
+    ...optional(url(['http', 'https'])),
+    env: 'BOARD_API_URL',
+    default: undefined,
+    defaultText: 'none: no links',
+    doc: 'Where the browsers of the board’s users reach the API: each job then links to its events.',
   },
 };

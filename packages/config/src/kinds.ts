@@ -41,6 +41,18 @@ export function url(protocols: readonly string[]): Kind<string> {
   };
 }
 
+/** A decimal number, such as a share. */
+export function decimal(least: number, most: number): Kind<number> {
+  return {
+    schema: z
+      .string()
+      .regex(/^\d+(\.\d+)?$/)
+      .transform(Number)
+      .refine((value) => value >= least && value <= most),
+    expected: `a number from ${least} to ${most}`,
+  };
+}
+
 /** The same kind for a setting that may be left unset. */
 export function optional<T>(kind: Kind<T>): Kind<T | undefined> {
   return kind;

@@ -97,6 +97,15 @@ test('a near miss in the environment is a fault; what others put there is not', 
   ]);
 });
 
+test('a Redis Cluster cannot wait for replicas', () => {
+  const env = { REDIS_URL: 'redis://h:1?cluster=true', DURABILITY: 'replicated' };
+  expect(faultsOf(() => apiConfig({ env, cwd }))).toEqual([
+    'DURABILITY=replicated: expected local, as REDIS_URL names a Redis Cluster',
+  ]);
+  expect(apiConfig({ env: { ...env, DURABILITY: 'local' }, cwd }).durability).toBe('local');
+  expect(apiConfig({ env: { ...env, REDIS_URL: 'redis://h:1' }, cwd }).durability).toBe('replicated');
+});
+
 test('an API that others can reach needs keys', () => {
   expect(faultsOf(() => apiConfig({ env: { HOST: '0.0.0.0' }, cwd }))).toEqual([
     'HOST=0.0.0.0: expected a loopback address, or API_KEYS to be set',

@@ -18,10 +18,10 @@ export interface ModelConfig {
 
 export const modelSettings: SettingsTable<ModelConfig> = {
   model: {
-    ...text(/^\P{Cc}{1,1024}$/u, 'a directory in Hugging Face layout, or a hub id org/name[@revision]'),
+    ...text(/^\P{Cc}{1,1024}$/u, 'a directory, or a hub id org/name[/folder][@revision]'),
     env: 'MODEL',
     default: './models/minnow',
-    doc: 'The model: a directory in Hugging Face layout (relative to the working directory), or a hub id.',
+    doc: 'The model: a directory in the layout of Hugging Face or onnxruntime-genai (relative to the working directory), or a hub id, of which the files of one variant are downloaded into the hub’s cache. Name a commit as revision to start without asking the hub, and to load the same files for ever.',
   },
   modelName: {
     ...optional(text(/^[A-Za-z0-9._/@-]{1,128}$/, '1 to 128 letters, digits or . _ / @ -')),
@@ -40,7 +40,7 @@ export const modelSettings: SettingsTable<ModelConfig> = {
     ...choice(['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml']),
     env: 'EXECUTION_PROVIDER',
     default: 'auto',
-    doc: 'ONNX Runtime execution provider; `auto` takes the fastest one that loads here.',
+    doc: 'ONNX Runtime execution provider; `auto` takes `cuda`, `webgpu` or `cpu`: the first with a real adapter.',
   },
   deviceId: {
     ...integer(0, 255),

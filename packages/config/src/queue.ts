@@ -30,7 +30,7 @@ export const queueSettings: SettingsTable<QueueConfig> = {
     ...choice(['local', 'replicated']),
     env: 'DURABILITY',
     default: 'local',
-    doc: '`replicated` accepts a request only when a replica of Redis has it too, so that a failover right after does not lose it.',
+    doc: '`replicated` accepts a request only when a replica of Redis has it too, so that a failover right after does not lose it; not with a Redis Cluster.',
   },
   maxQueueSize: {
     ...integer(1, 10_000_000),

@@ -1,4 +1,4 @@
-import { integer, text } from './kinds.ts';
+import { choice, integer, text } from './kinds.ts';
 import type { SettingsTable } from './setting.ts';
 
 /** Settings of the worker alone. */
@@ -8,6 +8,7 @@ export interface WorkerOnlyConfig {
   drainTimeoutMs: number;
   stepTimeoutMs: number;
   maxAttempts: number;
+  resume: 'exact' | 'fast';
 }
 
 export const workerSettings: SettingsTable<WorkerOnlyConfig> = {
@@ -36,6 +37,12 @@ export const workerSettings: SettingsTable<WorkerOnlyConfig> = {
     default: 60_000,
     unit: 'ms',
     doc: 'Longest time that one step of the engine may take. A worker whose engine hangs for longer exits (code 71), and its requests continue elsewhere.',
+  },
+  resume: {
+    ...choice(['exact', 'fast']),
+    env: 'RESUME',
+    default: 'exact',
+    doc: 'How a request that another worker began goes on. `exact` replays its tokens one by one beside the others: the answer is byte for byte what it would have been (`identical`), where the kernels allow. `fast` computes them at once: sooner, and the rest may differ (`continued`).',
   },
   maxAttempts: {
     ...integer(1, 100),

@@ -60,13 +60,14 @@ export class Answer {
    *
    * @returns false when tokens follow after the end of their choice, or belong to none
    */
-  resume({ tokenIds, choices }: ResumeFrom, now: number): boolean {
+  resume({ tokenIds, choices, fast = false }: ResumeFrom, now: number): boolean {
     this.#forks = [];
     for (const [index, token] of tokenIds.entries()) {
       const sequence = this.#sequences[choices?.[index] ?? 0];
       if (sequence === undefined || sequence.finishReason !== undefined) return false;
       sequence.append(token, now);
     }
+    if (fast) for (const sequence of this.#sequences) sequence.prefillAll();
     this.#position = tokenIds.length;
     return true;
   }
@@ -90,6 +91,8 @@ export class Answer {
     const choices = this.#sequences.map((sequence) => this.#choice(sequence));
     const [head] = choices;
     if (first === undefined || head === undefined) throw new Error('an answer has at least one sequence');
+    // What the token log had to its end was computed elsewhere; it may be all that there is.
+    const ran = this.#sequences.find(({ startedAt }) => startedAt > 0);
     const firstTokens = this.#sequences.map((sequence) => sequence.firstTokenAt).filter((time) => time > 0);
     return {
       type: 'finished',
@@ -98,11 +101,11 @@ export class Answer {
       ...(choices.length === 1 ? {} : { choices }),
       usage: { promptTokens: this.promptTokens, completionTokens: this.generatedTokens },
       seed: first.seed,
-      startedAt: first.startedAt,
+      startedAt: ran?.startedAt ?? now,
       firstTokenAt: firstTokens.length === 0 ? 0 : Math.min(...firstTokens),
       finishedAt: now,
-      batchId: first.batchId,
-      batchSize: first.batchSize,
+      batchId: ran?.batchId ?? 0,
+      batchSize: ran?.batchSize ?? 1,
     };
   }
 

@@ -10,7 +10,7 @@ const NEWEST = 0.2;
 
 /** How many prompt tokens a pass may compute while others decode, learnt from how long passes take. */
 export class ChunkSizer {
-  readonly #most: number;
+  #most: number;
   #decodeMs: number | undefined;
   #tokenMs: number | undefined;
 
@@ -23,6 +23,11 @@ export class ChunkSizer {
     if (this.#decodeMs === undefined || !this.#tokenMs) return Math.min(UNKNOWN, this.#most);
     const fitting = Math.floor(Math.max(STALL_MS, STALL_STEPS * this.#decodeMs) / this.#tokenMs);
     return Math.min(this.#most, Math.max(SMALLEST, fitting));
+  }
+
+  /** From now on, tokens in a pass at most. */
+  bound(most: number): void {
+    this.#most = most;
   }
 
   decoded(durationMs: number): void {

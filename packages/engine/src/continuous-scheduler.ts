@@ -6,6 +6,7 @@ import { type PrefixSource, sharesPrefix } from './kv-cache/prefix-store.ts';
 import type { SlotMove } from './kv-cache/slot-table.ts';
 import { chooseBatch, chunkLength } from './prefill-batch.ts';
 import {
+  type CacheUse,
   type Decision,
   type PrefillRow,
   planSequences,
@@ -43,7 +44,7 @@ const LOOK_AHEAD = 4;
  * is full the youngest goes back to waiting, and later replays what it had.
  */
 export class ContinuousScheduler implements Scheduler {
-  readonly #limits: ContinuousLimits;
+  #limits: ContinuousLimits;
   readonly #cache: CacheLedger;
   readonly #line = new WaitingLine();
   readonly #chunkSizer: ChunkSizer;
@@ -67,6 +68,21 @@ export class ContinuousScheduler implements Scheduler {
 
   get running(): number {
     return this.#cache.rows.length;
+  }
+
+  get limits(): SchedulerLimits {
+    return this.#limits;
+  }
+
+  get cache(): CacheUse {
+    const { usedTokens, budgetTokens } = this.#cache;
+    return { usedTokens, budgetTokens };
+  }
+
+  tune(limits: SchedulerLimits): void {
+    const { maxBatchSize, maxQueueDelayMs, maxBatchTokens } = limits;
+    this.#limits = { ...this.#limits, maxBatchSize, maxQueueDelayMs, maxBatchTokens };
+    this.#chunkSizer.bound(maxBatchTokens);
   }
 
   add(sequence: Sequence): void {
@@ -161,9 +177,9 @@ export class ContinuousScheduler implements Scheduler {
     if (first === undefined) return undefined;
     const prefix = this.#cache.findPrefix(first);
     if (prefix !== undefined) return this.#start([first], trigger, prefix);
-    if (first.promptTokenIds.length > this.#chunkTokens()) return this.#start([first], trigger);
+    if (first.prefillTokenIds.length > this.#chunkTokens()) return this.#start([first], trigger);
     const fresh = this.#withoutPrefix(candidates);
-    const lengths = fresh.map((sequence) => sequence.promptTokenIds.length);
+    const lengths = fresh.map((sequence) => sequence.prefillTokenIds.length);
     const chosen = chooseBatch(lengths, { rows: free, tokens: this.#chunkTokens() });
     return this.#start(
       chosen.flatMap((index) => fresh[index] ?? []),
@@ -191,7 +207,7 @@ export class ContinuousScheduler implements Scheduler {
 
   #nextChunk(sequence: Sequence): PrefillRow {
     const from = sequence.computed;
-    return { sequence, from, to: from + chunkLength(sequence.promptTokenIds.length - from, this.#chunkTokens()) };
+    return { sequence, from, to: from + chunkLength(sequence.prefillTokenIds.length - from, this.#chunkTokens()) };
   }
 
   #run(rows: readonly PrefillRow[], trigger: BatchTrigger): Extract<Decision, { type: 'run' }> {
@@ -214,7 +230,8 @@ export class ContinuousScheduler implements Scheduler {
   }
 
   #freeRows(): number {
-    return Math.max(0, Math.min(this.#cache.freeSlots, this.#ceiling.rows - this.#cache.rows.length));
+    const most = Math.min(this.#ceiling.rows, this.#limits.maxBatchSize);
+    return Math.max(0, Math.min(this.#cache.freeSlots, most - this.#cache.rows.length));
   }
 
   #chunkTokens(): number {

@@ -9,12 +9,14 @@ export type ExecutionProvider = 'auto' | 'cpu' | 'cuda' | 'tensorrt' | 'webgpu' 
 export type BatchingPolicy = 'continuous' | 'static';
 
 export interface EngineOptions {
-  /** A directory in Hugging Face layout. */
+  /** A directory in the layout of Hugging Face or onnxruntime-genai; `locateModel` makes one of a hub id. */
   modelDirectory: string;
   /** Default `fp32`. */
   dtype?: ModelDtype | undefined;
-  /** Default `auto`, which is the CPU. */
+  /** Default `auto`: the first of the table in this package's README that finds a real adapter, the CPU last. */
   executionProvider?: ExecutionProvider | undefined;
+  /** Which GPU, ≥ 0. Default 0. */
+  deviceId?: number | undefined;
   /** Threads of one operator, ≥ 1. Default: half of the logical cores, at least 1. */
   intraOpThreads?: number | undefined;
   /** `continuous` (default): sequences join and leave at every step. `static`: a batch runs to its end. */

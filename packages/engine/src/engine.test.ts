@@ -84,7 +84,7 @@ describe('Engine', () => {
     ]);
   });
 
-  it('fails only the batch whose run failed', async () => {
+  it('tries a batch again whose run failed once, and leaves the others alone', async () => {
     const { engine, runner } = scriptedEngine({ maxBatchSize: 2 });
     let runs = 0;
     runner.beforeRun = () => {
@@ -93,8 +93,8 @@ describe('Engine', () => {
     const texts = ['aa', 'bb', 'cc', 'dd'];
     const answers = await Promise.allSettled(texts.map((text) => readAnswer(engine.generate(echoRequest(text, text)))));
     expect(answers.map((answer) => (answer.status === 'fulfilled' ? answer.value.text : answer.reason.code))).toEqual([
-      'inference_error',
-      'inference_error',
+      'aa',
+      'bb',
       'cc',
       'dd',
     ]);
@@ -144,6 +144,19 @@ describe('aborting', () => {
     const { engine } = scriptedEngine();
     const answer = readAnswer(engine.generate(echoRequest('a', 'x'), AbortSignal.abort()));
     expect(await answer).toMatchObject({ finishReason: 'abort' });
+  });
+
+  it('lets a request come back under its id before the aborted one has left', async () => {
+    const { engine } = scriptedEngine({ maxBatchSize: 1 });
+    const controller = new AbortController();
+    const lost = readAnswer(engine.generate(echoRequest('a', 'hello'), controller.signal));
+    controller.abort();
+    const again = readAnswer(engine.generate(echoRequest('a', 'hello')));
+    expect(await lost).toMatchObject({ finishReason: 'abort' });
+    expect(await again).toMatchObject({ text: 'hello', finishReason: 'stop' });
+    await expect(readAnswer(engine.generate(echoRequest('a', 'free again')))).resolves.toMatchObject({
+      text: 'free again',
+    });
   });
 
   it('close aborts what runs and what waits, then refuses', async () => {
@@ -208,11 +221,24 @@ describe('resuming', () => {
     expect(runner.runs.filter((run) => run.phase === 'decode')).toHaveLength(whole.tokenIds.length - 1);
   });
 
+  it('computes what was said in one pass with the prompt when that is to be fast', async () => {
+    const { engine, runner } = scriptedEngine({ maxBatchSize: 1 });
+    const resumeFrom = { tokenIds: [...Buffer.from('hel')], fast: true };
+    const rest = engine.generate({ ...echoRequest('a', 'hello'), resumeFrom });
+    expect(await readAnswer(rest, { tokenIds: [...resumeFrom.tokenIds], text: 'hel' })).toMatchObject({
+      text: 'hello',
+    });
+    const [prefill, ...others] = runner.runs;
+    expect(prefill).toMatchObject({ phase: 'prefill' });
+    expect(others.map((run) => run.phase)).toEqual(['decode', 'decode']);
+  });
+
   it('computes nothing when the log holds the whole answer', async () => {
     const whole = await readAnswer(scriptedEngine({ maxBatchSize: 1 }).engine.generate(echoRequest('a', 'hi')));
     const { engine, runner } = scriptedEngine({ maxBatchSize: 1 });
     const rest = engine.generate({ ...echoRequest('a', 'hi'), resumeFrom: { tokenIds: whole.tokenIds } });
-    expect(await readAnswer(rest, whole)).toMatchObject({ text: 'hi', finishReason: 'stop' });
+    // A result says in what company it ran: alone, and not 0.
+    expect(await readAnswer(rest, whole)).toMatchObject({ text: 'hi', finishReason: 'stop', batchSize: 1 });
     expect(runner.runs).toEqual([]);
   });
 

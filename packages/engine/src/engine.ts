@@ -7,7 +7,14 @@ import { type Clock, systemClock } from './clock.ts';
 import type { BatchingPolicy, EngineDependencies, EngineOptions } from './engine-options.ts';
 import { type EventSink, EventStream } from './event-stream.ts';
 import type { EngineFact } from './events.ts';
-import type { EngineEvent, EngineModel, EngineRequest, EngineStats, GenerationEngine } from './generation-engine.ts';
+import type {
+  EngineEvent,
+  EngineModel,
+  EngineRequest,
+  EngineStats,
+  EngineTuning,
+  GenerationEngine,
+} from './generation-engine.ts';
 import { type Beat, Heartbeat } from './heartbeat.ts';
 import { loadModel } from './model/load-model.ts';
 import type { ModelRunner, StepOutput } from './model-runner/model-runner.ts';
@@ -41,9 +48,12 @@ export class Engine implements GenerationEngine {
   readonly #facts = new Observers<EngineFact>();
   readonly #batchLog: BatchLog | undefined;
   readonly #heartbeat: Heartbeat;
-  /** Requests in flight, by id. */
+  /** Requests in flight, by id: of two with the same id, the one that was not aborted. */
   readonly #answers = new Map<string, Answer>();
+  readonly #open = new Set<Answer>();
   readonly #aborted = new Set<Answer>();
+  /** Those that were said to have joined the batch, and not to have left it. */
+  readonly #riding = new Set<Sequence>();
   #steps = 0;
   #closing: Promise<void> | undefined;
 
@@ -101,16 +111,19 @@ export class Engine implements GenerationEngine {
    */
   submit(request: EngineRequest, sink: EventSink): () => void {
     if (this.#closing !== undefined) throw new ShoalError('unavailable', 'the engine is closing: try again elsewhere');
-    if (this.#answers.has(request.id)) {
+    const before = this.#answers.get(request.id);
+    // A job may come back to the worker that lost it, and has told this engine so, before the next step.
+    if (before !== undefined && !this.#aborted.has(before)) {
       throw new ShoalError('invalid_request_error', `a request with id ${request.id} is running already`);
     }
     const answer = this.#desk.accept(request, sink, this.#clock.now());
     this.#answers.set(request.id, answer);
+    this.#open.add(answer);
     for (const sequence of answer.starting) this.#scheduler.add(sequence);
     if (answer.complete) this.#finish(answer);
     this.#heartbeat.stir();
     return () => {
-      if (this.#answers.get(request.id) !== answer) return;
+      if (!this.#open.has(answer)) return;
       this.#aborted.add(answer);
       this.#heartbeat.stir();
     };
@@ -122,8 +135,22 @@ export class Engine implements GenerationEngine {
   }
 
   stats(): EngineStats {
-    const { waiting, running } = this.#scheduler;
-    return { waiting, running, slots: this.#runner.slots, steps: this.#steps };
+    const { waiting, running, cache } = this.#scheduler;
+    const { slots } = this.#runner;
+    const kvBudgetTokens = cache.budgetTokens ?? slots * this.model.maxModelLen;
+    return { waiting, running, slots, steps: this.#steps, kvUsedTokens: cache.usedTokens, kvBudgetTokens };
+  }
+
+  tune(tuning: EngineTuning): void {
+    const { limits } = this.#scheduler;
+    const { maxBatchSize, maxQueueDelayMs, maxBatchTokens } = { ...limits, ...definedOf(tuning) };
+    this.#scheduler.tune({
+      maxBatchSize: Math.max(1, Math.min(maxBatchSize, this.#runner.slots)),
+      maxQueueDelayMs: Math.max(0, maxQueueDelayMs),
+      maxBatchTokens: Math.max(2, maxBatchTokens),
+    });
+    // What waits for company may have waited long enough by now.
+    this.#heartbeat.stir();
   }
 
   observe(listener: (fact: EngineFact) => void): () => void {
@@ -136,7 +163,7 @@ export class Engine implements GenerationEngine {
   }
 
   async #shutDown(): Promise<void> {
-    for (const answer of this.#answers.values()) this.#aborted.add(answer);
+    for (const answer of this.#open) this.#aborted.add(answer);
     this.#scheduler.close();
     this.#heartbeat.stir();
     await this.#heartbeat.stop();
@@ -145,11 +172,14 @@ export class Engine implements GenerationEngine {
 
   #begin(plan: StepPlan, preempted: readonly Sequence[], reused: number | undefined): number {
     const now = this.#clock.now();
-    for (const { answer, length } of preempted) {
+    for (const sequence of preempted) {
+      const { answer, length } = sequence;
       this.#facts.notify({ type: 'preempted', requestId: answer.requestId, tokens: length });
+      this.#left(sequence);
     }
     if (plan.phase === 'decode') return now;
     for (const { sequence } of plan.rows) {
+      this.#joined(sequence);
       if (sequence.startedAt > 0) continue;
       sequence.startedAt = now;
       sequence.batchId = plan.batchId;
@@ -208,6 +238,7 @@ export class Engine implements GenerationEngine {
     for (const fork of forks) {
       fork.startedAt = sequence.startedAt;
       if (fork.finishReason === undefined) this.#scheduler.fork(sequence, fork);
+      if (fork.slot !== undefined) this.#joined(fork);
     }
     for (const { chooser } of chosen) if (chooser.finishReason !== undefined) this.#leave(chooser);
     if (sequence.answer.complete) this.#finish(sequence.answer);
@@ -222,6 +253,7 @@ export class Engine implements GenerationEngine {
     const computed = planSequences(plan).some((sequence) => sequence.awaitsToken || sequence.state === 'finished');
     const final = computed || (cause instanceof OrtError && cause.code === 'terminated');
     for (const { answer } of final ? planSequences(plan) : this.#scheduler.failed(plan)) this.#fail(answer, cause);
+    for (const sequence of planSequences(plan)) if (sequence.state === 'waiting') this.#left(sequence);
   }
 
   #append(sequence: Sequence, token: number, logprob: ChosenLogprob | undefined): void {
@@ -236,7 +268,7 @@ export class Engine implements GenerationEngine {
   }
 
   #dropAborted(): void {
-    for (const answer of this.#aborted) if (this.#answers.has(answer.requestId)) this.#finish(answer);
+    for (const answer of this.#aborted) if (this.#open.has(answer)) this.#finish(answer);
     this.#aborted.clear();
   }
 
@@ -248,14 +280,15 @@ export class Engine implements GenerationEngine {
   }
 
   #fail(answer: Answer, cause: unknown): void {
-    if (!this.#answers.has(answer.requestId)) return;
+    if (!this.#open.has(answer)) return;
     this.#forget(answer, 'error');
     answer.sink.fail(asShoalError(cause));
   }
 
   #forget(answer: Answer, outcome: 'stop' | 'length' | 'abort' | 'error'): void {
     for (const sequence of answer.sequences) this.#leave(sequence);
-    this.#answers.delete(answer.requestId);
+    this.#open.delete(answer);
+    if (this.#answers.get(answer.requestId) === answer) this.#answers.delete(answer.requestId);
     const { requestId, promptTokens, generatedTokens } = answer;
     this.#facts.notify({ type: 'sequence-finished', requestId, outcome, promptTokens, generatedTokens });
   }
@@ -264,6 +297,18 @@ export class Engine implements GenerationEngine {
     if (sequence.state === 'finished') return;
     this.#scheduler.remove(sequence);
     sequence.state = 'finished';
+    this.#left(sequence);
+  }
+
+  #joined(sequence: Sequence): void {
+    if (this.#riding.has(sequence)) return;
+    this.#riding.add(sequence);
+    this.#facts.notify({ type: 'joined', requestId: sequence.answer.requestId, choice: sequence.choice });
+  }
+
+  #left(sequence: Sequence): void {
+    if (!this.#riding.delete(sequence)) return;
+    this.#facts.notify({ type: 'left', requestId: sequence.answer.requestId, choice: sequence.choice });
   }
 
   #end(): void {
@@ -271,6 +316,11 @@ export class Engine implements GenerationEngine {
     const batch = this.#batchLog.end(this.#clock.now());
     if (batch !== undefined) this.#facts.notify({ type: 'batch', batch });
   }
+}
+
+/** A copy without what is undefined, which must not cover what was there. */
+function definedOf(tuning: EngineTuning): { [Key in keyof EngineTuning]: number } {
+  return Object.fromEntries(Object.entries(tuning).filter(([, value]) => value !== undefined));
 }
 
 /** What a caller may see of a failure: errors of the runtime become `inference_error`. */

@@ -7,6 +7,8 @@ export type EngineFact =
   | RunFailedFact
   | PrefixHitFact
   | BatchFact
+  | JoinedFact
+  | LeftFact
   | StartedFact
   | FirstTokenFact
   | PreemptedFact
@@ -46,7 +48,7 @@ export interface SampleFact {
   type: 'sample';
   /** Tokens chosen. */
   tokens: number;
-  /** Rows whose logits had to be read in full, because their likeliest tokens did not decide the draw. */
+  /** Rows that had to be looked through in full, because no shorter way decided the draw. */
   wholeRows: number;
   durationMs: number;
 }
@@ -55,6 +57,21 @@ export interface SampleFact {
 export interface BatchFact {
   type: 'batch';
   batch: BatchRecord;
+}
+
+/** A sequence got a slot: it rides in the next steps. */
+export interface JoinedFact {
+  type: 'joined';
+  requestId: string;
+  /** Which of the request's answers it is, 0 …. */
+  choice: number;
+}
+
+/** A sequence gave its slot up: it ended, or it was preempted and will join again. */
+export interface LeftFact {
+  type: 'left';
+  requestId: string;
+  choice: number;
 }
 
 /** A request left the engine's own waiting line for the first time. */

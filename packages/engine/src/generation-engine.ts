@@ -33,6 +33,8 @@ export interface ResumeFrom {
   tokenIds: number[];
   /** The choice that each token belongs to; absent: all to choice 0. */
   choices?: number[] | undefined;
+  /** Prefills these tokens with the prompt instead of replaying them: sooner, but not to the last bit the same. */
+  fast?: boolean | undefined;
 }
 
 /** What `generate` yields: `tokens` events at consecutive positions, then exactly one `finished`. */
@@ -91,6 +93,17 @@ export interface EngineStats {
   slots: number;
   /** Steps since start; a counter that stands still while `running > 0` means a hung device. */
   steps: number;
+  /** Tokens whose keys and values are held or promised (running sequences, kept prefixes), and how many may be. */
+  kvUsedTokens: number;
+  kvBudgetTokens: number;
+}
+
+/** What can be changed while the engine runs; what is left out stays. Ranges as in `EngineOptions`. */
+export interface EngineTuning {
+  /** At most the slots that the engine was started with. Sequences that run already go on. */
+  maxBatchSize?: number | undefined;
+  maxQueueDelayMs?: number | undefined;
+  maxBatchTokens?: number | undefined;
 }
 
 /**
@@ -104,6 +117,8 @@ export interface GenerationEngine {
   readonly model: EngineModel;
   generate(request: EngineRequest, signal?: AbortSignal): AsyncIterable<EngineEvent>;
   stats(): EngineStats;
+  /** Changes the limits of batching from the next step on. Values out of range are brought into it. */
+  tune(tuning: EngineTuning): void;
   /** Calls `listener` for every fact; returns the function that stops it. */
   observe(listener: (fact: EngineFact) => void): () => void;
   /** Aborts what runs, then frees the model. Idempotent. */

@@ -17,9 +17,9 @@ const whole = (length: number) => LETTERS.map((letter) => letter.repeat(length))
 const decodeSizes = (facts: readonly EngineFact[]) =>
   facts.flatMap((fact) => (fact.type === 'step' && fact.phase === 'decode' ? [fact.batchSize] : []));
 
-describe('a run that fails', () => {
+describe.each(['continuous', 'static'] as const)('a run that fails, %s', (batching) => {
   it('because memory is short is tried with half of the rows, and that many run from then on', async () => {
-    const scripted = scriptedEngine({ batching: 'continuous', maxBatchSize: 8 });
+    const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
     scripted.runner.beforeRun = (phase, rows) => {
       if (phase === 'decode' && rows > 4) throw new OrtError('out_of_memory', 'no memory for this many');
     };
@@ -29,7 +29,7 @@ describe('a run that fails', () => {
   });
 
   it('in a prefill of several is tried one by one', async () => {
-    const scripted = scriptedEngine({ batching: 'continuous', maxBatchSize: 8 });
+    const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
     scripted.runner.beforeRun = (phase, rows) => {
       if (phase === 'prefill' && rows > 1) throw new Error('too many');
     };
@@ -38,7 +38,7 @@ describe('a run that fails', () => {
 
   it('because of one sequence fails that one alone, in prefill or in decode', async () => {
     for (const at of [1, 10]) {
-      const scripted = scriptedEngine({ batching: 'continuous', maxBatchSize: 8 });
+      const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
       scripted.runner.afterWrite = (histories) => {
         if (histories.some((history) => history[1] === 0x66 && history.length > 20 + at)) throw new Error('poison');
       };
@@ -50,7 +50,7 @@ describe('a run that fails', () => {
   });
 
   it('again and again fails every sequence, and the engine is ready for the next', async () => {
-    const scripted = scriptedEngine({ batching: 'continuous', maxBatchSize: 8 });
+    const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
     scripted.runner.beforeRun = () => {
       throw new Error('the device went away');
     };
@@ -60,7 +60,7 @@ describe('a run that fails', () => {
   });
 
   it('because it was ended from outside fails all that were in it, at once', async () => {
-    const scripted = scriptedEngine({ batching: 'continuous', maxBatchSize: 8 });
+    const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
     let runs = 0;
     scripted.runner.beforeRun = () => {
       if (++runs === 5) throw new OrtError('terminated', 'the run was ended');

@@ -14,7 +14,7 @@ export function runPlan(plan: StepPlan, scheduler: Scheduler, runner: ModelRunne
   }
   const [first] = plan.rows;
   if (first?.sequence.slot === undefined) throw new Error('a prefill needs rows that own slots');
-  const chunks = plan.rows.map(({ sequence, from, to }) => sequence.promptTokenIds.slice(from, to));
+  const chunks = plan.rows.map(({ sequence, from, to }) => sequence.prefillTokenIds.slice(from, to));
   if (first.from === 0) return runner.prefill(first.sequence.slot, chunks);
   return runner.extend(first.sequence.slot, first.from, chunks[0] ?? []);
 }

@@ -48,6 +48,7 @@ export type Decision =
 export interface Scheduler {
   readonly waiting: number;
   readonly running: number;
+  readonly limits: SchedulerLimits;
   add(sequence: Sequence): void;
   /**
    * Lets `sequence` run on from the cache of `from`, which just finished its prefill: they have the same prompt. Copies
@@ -73,6 +74,9 @@ export interface Scheduler {
   takeMoves(): SlotMove[];
   /** Rows that lost their owner since the last call and have no new one, after the moves were made. */
   takeFreed(): number[];
+  readonly cache: CacheUse;
+  /** The limits from now on; slots and memory stay as they are, so `maxBatchSize` is at most what it was at first. */
+  tune(limits: SchedulerLimits): void;
   /** From now on nothing waits for company. */
   close(): void;
 }
@@ -87,6 +91,12 @@ export function planTokens(plan: StepPlan): { real: number; padded: number } {
   if (plan.phase === 'decode') return { real: plan.rows.length, padded: plan.rows.length };
   const lengths = plan.rows.map((row) => row.to - row.from);
   return { real: lengths.reduce((sum, length) => sum + length, 0), padded: Math.max(...lengths) * lengths.length };
+}
+
+/** Tokens held or promised in the cache, and how many may be; undefined where the slots are the only bound. */
+export interface CacheUse {
+  usedTokens: number;
+  budgetTokens: number | undefined;
 }
 
 export interface SchedulerLimits {

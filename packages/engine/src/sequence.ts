@@ -51,6 +51,8 @@ export class Sequence {
   state: SequenceState = 'waiting';
   /** The answer so far, every sampled token included. */
   readonly tokenIds: number[] = [];
+  /** What the prefill computes: the prompt, or more of a resumed answer; see {@link prefillAll}. */
+  prefillTokenIds: readonly number[];
   /** Tokens of prompt and answer whose keys and values are in the cache. */
   computed = 0;
   /** The row of the KV cache it owns while running. */
@@ -69,6 +71,7 @@ export class Sequence {
     this.answer = init.answer;
     this.choice = init.choice;
     this.promptTokenIds = init.promptTokenIds;
+    this.prefillTokenIds = init.promptTokenIds;
     this.params = init.params;
     this.seed = init.seed;
     this.maxNewTokens = init.maxNewTokens;
@@ -86,7 +89,7 @@ export class Sequence {
   }
 
   get prefilled(): boolean {
-    return this.computed >= this.promptTokenIds.length;
+    return this.computed >= this.prefillTokenIds.length;
   }
 
   /** True when all known tokens are in the cache but the last pass has yet to choose the next one. */
@@ -115,6 +118,11 @@ export class Sequence {
     if (ends || this.text.stopped) this.finishReason = 'stop';
     else if (this.tokenIds.length >= this.maxNewTokens) this.finishReason = 'length';
     return this.finishReason === undefined ? text : text + this.text.flush();
+  }
+
+  /** Lets the prefill compute everything known so far: sooner done than replayed, and not to the last bit the same. */
+  prefillAll(): void {
+    this.prefillTokenIds = [...this.promptTokenIds, ...this.tokenIds];
   }
 
   /** Gives up its place; what it has said stays, and is replayed when it runs again. */

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { DECODER_TINY, type DecoderOptions, decoder, Q4_BLOCK_SIZE, RMS_EPSILON, ROPE_THETA } from './decoder.ts';
+import { DECODER_TINY, type DecoderOptions, decoder, RMS_EPSILON, ROPE_THETA } from './decoder.ts';
+import { concatDecoder } from './decoder-concat.ts';
+import { Q4_BLOCK_SIZE } from './decoder-weights.ts';
 import { ExternalDataFile } from './external-data.ts';
 import { dequantizeQ4, quantizeQ4 } from './q4.ts';
 import { randomWeights, type WeightSource } from './weights.ts';
@@ -34,6 +36,11 @@ async function logitsOf(graph: Uint8Array | string, input: Feeds): Promise<Float
   return logits?.data as Float32Array;
 }
 
+/** The number whose half-precision bits are given; logits are neither subnormal nor infinite. */
+function ofHalf(bits: number): number {
+  return (bits & 0x8000 ? -1 : 1) * (1 + (bits & 0x3ff) / 1024) * 2 ** (((bits >> 10) & 0x1f) - 15);
+}
+
 function expectClose(got: Float32Array, wanted: Float32Array, tolerance: number): void {
   expect(got.length).toBe(wanted.length);
   let worst = 0;
@@ -56,6 +63,69 @@ test('q4 computes with the weights its blocks stand for', async () => {
     return dequantizeQ4(quantizeQ4(values, k, n, Q4_BLOCK_SIZE), k, n, Q4_BLOCK_SIZE);
   };
   expectClose(got, plainDecoder(PROMPT, DECODER_TINY, rounded), 1e-4);
+});
+
+/** Position ids, where a graph takes them. */
+const positions = (ids: readonly number[]): Feeds => ({
+  position_ids: new Tensor('int64', BigInt64Array.from(ids.keys(), BigInt), [1, ids.length]),
+});
+
+test('the form that Optimum exports computes the same, and its cache comes out longer', async () => {
+  const session = await InferenceSession.create(concatDecoder(DECODER_TINY));
+  const { vocab } = DECODER_TINY;
+  const wanted = plainDecoder(PROMPT, DECODER_TINY, randomWeights(1));
+  const first = PROMPT.slice(0, 4);
+  const prefill = await session.run(feeds(first, DECODER_TINY, positions(first)));
+  expectClose(prefill.logits?.data as Float32Array, wanted.slice(0, 4 * vocab), 1e-4);
+  expect(prefill['present.1.value']?.dims).toEqual([1, 2, 4, 16]);
+  // The rest behind it, with one hidden column between them.
+  const hole = (tensor: Tensor | undefined): Tensor => {
+    const values = new Float32Array(2 * 5 * 16);
+    const given = (tensor?.data ?? new Float32Array()) as Float32Array;
+    for (const head of [0, 1]) values.set(given.subarray(head * 64, (head + 1) * 64), head * 80);
+    return new Tensor('float32', values, [1, 2, 5, 16]);
+  };
+  const rest = await session.run({
+    input_ids: new Tensor('int64', BigInt64Array.from(PROMPT.slice(4), BigInt), [1, 3]),
+    position_ids: new Tensor('int64', BigInt64Array.of(4n, 5n, 6n), [1, 3]),
+    attention_mask: new Tensor('int64', BigInt64Array.of(1n, 1n, 1n, 1n, 0n, 1n, 1n, 1n), [1, 8]),
+    ...Object.fromEntries(
+      [0, 1].flatMap((layer) =>
+        ['key', 'value'].map((part) => [`past_key_values.${layer}.${part}`, hole(prefill[`present.${layer}.${part}`])]),
+      ),
+    ),
+  });
+  expectClose(rest.logits?.data as Float32Array, wanted.slice(4 * vocab), 1e-4);
+});
+
+test('without position ids it counts from the length of the cache', async () => {
+  const graph = concatDecoder({ ...DECODER_TINY, positionIds: false, kvHeads: 4 });
+  const options = { ...DECODER_TINY, kvHeads: 4 };
+  expectClose(await logitsOf(graph, feeds(PROMPT, options)), plainDecoder(PROMPT, options, randomWeights(1)), 1e-4);
+});
+
+test.each([
+  ['decoder', decoder],
+  ['concatDecoder', concatDecoder],
+])('%s in half precision is close to the same in single precision', async (_, build) => {
+  const extra = build === concatDecoder ? positions(PROMPT) : {};
+  const exact = await logitsOf(build(DECODER_TINY), feeds(PROMPT, DECODER_TINY, extra));
+  const session = await InferenceSession.create(build({ ...DECODER_TINY, dtype: 'fp16' }));
+  const input = feeds(PROMPT, DECODER_TINY, extra);
+  for (const name of Object.keys(input).filter((name) => name.startsWith('past'))) {
+    input[name] = new Tensor('float16', new Uint16Array(0), [1, DECODER_TINY.kvHeads, 0, DECODER_TINY.headDim]);
+  }
+  const { logits } = await session.run(input);
+  expect(logits?.type).toBe('float16');
+  expectClose(Float32Array.from(logits?.data as Uint16Array, ofHalf), exact, 0.05);
+});
+
+test('int8 computes about what its weights stand for', async () => {
+  const exact = await logitsOf(decoder(DECODER_TINY), feeds(PROMPT, DECODER_TINY));
+  const rounded = await logitsOf(decoder({ ...DECODER_TINY, dtype: 'int8' }), feeds(PROMPT, DECODER_TINY));
+  // The logits spread by 2.
+  expectClose(rounded, exact, 0.7);
+  expect(rounded).not.toEqual(exact);
 });
 
 test('logits_index computes the asked positions alone', async () => {

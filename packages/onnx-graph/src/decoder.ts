@@ -1,7 +1,7 @@
+import { DecoderWeights } from './decoder-weights.ts';
 import type { ExternalDataFile } from './external-data.ts';
 import { GraphBuilder } from './graph-builder.ts';
-import { quantizeQ4 } from './q4.ts';
-import { randomWeights, type WeightSource } from './weights.ts';
+import type { WeightSource } from './weights.ts';
 
 /** A Llama-style decoder: RMS norm, rotary grouped-query attention, SwiGLU. */
 export interface DecoderOptions {
@@ -18,15 +18,19 @@ export interface DecoderOptions {
   vocab: number;
   /** Rows of the rotary cache: the longest sequence. */
   maxLen: number;
-  /** 'q4' stores every matrix but the embedding in 4 bits, blocks of 32 (MatMulNBits). Default 'fp32'. */
-  dtype?: 'fp32' | 'q4';
+  /**
+   * 'fp16' stores and computes everything, keys, values and logits too, in half precision; 'q4' stores every matrix but
+   * the embedding in 4 bits, blocks of 32 (MatMulNBits); 'int8' in 8 bits, with activations quantised at every run
+   * (DynamicQuantizeLinear, MatMulInteger). Default 'fp32'.
+   */
+  dtype?: 'fp32' | 'fp16' | 'q4' | 'int8';
   /** MatMulNBits' `accuracy_level`: 0 computes in float32, 4 quantises activations to int8. Default 0. */
   accuracyLevel?: 0 | 4;
   /** Adds the input `logits_index [batch_size, K]` int64: the positions of each row whose logits are computed. */
   logitsIndex?: boolean;
   /** About how far the logits of random weights spread (their standard deviation). Default 2. */
   logitsDeviation?: number;
-  /** Default: {@link randomWeights} of `seed`. */
+  /** Default: `randomWeights` of `seed`. */
   weights?: WeightSource;
   /** Seed of the random weights. Default 1. */
   seed?: number;
@@ -36,7 +40,6 @@ export interface DecoderOptions {
 
 export const RMS_EPSILON = 1e-5;
 export const ROPE_THETA = 10_000;
-export const Q4_BLOCK_SIZE = 32;
 
 /** SmolLM-135M's shape, which the benches measure. */
 export const DECODER_135M: Readonly<DecoderOptions> = {
@@ -66,7 +69,7 @@ export const DECODER_TINY: Readonly<DecoderOptions> = {
  * Builds the decoder with the input and output names of onnxruntime-genai and onnx-community exports.
  *
  * Inputs: `input_ids [batch_size, sequence_length]` int64, `attention_mask [batch_size, total_sequence_length]` int64,
- * `past_key_values.N.{key,value} [batch_size, kvHeads, past_sequence_length, headDim]` float32.
+ * `past_key_values.N.{key,value} [batch_size, kvHeads, past_sequence_length, headDim]`, float32 (float16 with 'fp16').
  * Outputs: `logits [batch_size, sequence_length, vocab]`, `present.N.{key,value}`.
  * There is no `position_ids`: the attention kernel takes positions from the mask's row sums.
  */
@@ -77,14 +80,11 @@ export function decoder(options: DecoderOptions): Uint8Array {
 class DecoderGraph {
   readonly #graph = new GraphBuilder({ name: 'decoder' });
   readonly #options: DecoderOptions;
-  readonly #weights: WeightSource;
+  readonly #weights: DecoderWeights;
 
   constructor(options: DecoderOptions) {
-    const { heads, kvHeads, headDim } = options;
-    if (heads % kvHeads !== 0) throw new Error(`decoder: ${heads} heads do not divide into ${kvHeads} KV heads`);
-    if (headDim % 16 !== 0) throw new Error(`decoder: the head size must be a multiple of 16, got ${headDim}`);
     this.#options = options;
-    this.#weights = options.weights ?? randomWeights(options.seed ?? 1);
+    this.#weights = new DecoderWeights(this.#graph, options);
   }
 
   build(): Uint8Array {
@@ -93,11 +93,15 @@ class DecoderGraph {
     const ids = g.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
     const mask = g.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
     const lengths = this.#lengths(mask);
-    const embedding = this.#matrix('model.embed_tokens.weight', [vocab, hidden], 1);
+    const embedding = this.#weights.matrix('model.embed_tokens.weight', [vocab, hidden], 1);
     let residual = g.node('Gather', [embedding, ids]);
-    let normed = g.node('SimplifiedLayerNormalization', [residual, this.#norm('model.layers.0.input_layernorm')], {
-      attributes: { epsilon: { float: RMS_EPSILON }, axis: { int: -1 } },
-    });
+    let normed = g.node(
+      'SimplifiedLayerNormalization',
+      [residual, this.#weights.norm('model.layers.0.input_layernorm')],
+      {
+        attributes: { epsilon: { float: RMS_EPSILON }, axis: { int: -1 } },
+      },
+    );
     for (let layer = 0; layer < layers; layer++) {
       const attention = this.#attention(layer, normed, lengths);
       [normed, residual] = this.#addAndNorm(residual, attention, `model.layers.${layer}.post_attention_layernorm`);
@@ -107,13 +111,14 @@ class DecoderGraph {
     }
     if (this.#options.logitsIndex === true) normed = this.#selectPositions(normed);
     // Deviation 2 / √hidden: logits of unit-rms activations then spread by about 2, like a trained model's.
-    g.output(this.#linear('lm_head', normed, hidden, vocab, 2 / Math.sqrt(hidden), 'logits'), 'float32', [
-      'batch_size',
-      this.#options.logitsIndex === true ? 'K' : 'sequence_length',
-      vocab,
-    ]);
+    g.output(
+      this.#weights.linear('lm_head', normed, hidden, vocab, 2 / Math.sqrt(hidden), 'logits'),
+      this.#weights.float,
+      ['batch_size', this.#options.logitsIndex === true ? 'K' : 'sequence_length', vocab],
+    );
     for (let layer = 0; layer < layers; layer++) {
-      for (const part of ['key', 'value']) g.output(`present.${layer}.${part}`, 'float32', this.#kvShape('total'));
+      for (const part of ['key', 'value'])
+        g.output(`present.${layer}.${part}`, this.#weights.float, this.#kvShape('total'));
     }
     return g.toBytes();
   }
@@ -130,8 +135,8 @@ class DecoderGraph {
     return [
       g.node('Cast', [last], { ...int32, outputs: ['seqlens_k'] }),
       g.node('Cast', [width], { ...int32, outputs: ['total_sequence_length_int32'] }),
-      g.initializer('cos_cache', 'float32', shape, cos),
-      g.initializer('sin_cache', 'float32', shape, sin),
+      this.#weights.constant('cos_cache', shape, cos),
+      this.#weights.constant('sin_cache', shape, sin),
     ];
   }
 
@@ -140,9 +145,9 @@ class DecoderGraph {
     const g = this.#graph;
     const name = `model.layers.${layer}.self_attn`;
     const past = ['key', 'value'].map((part) =>
-      g.input(`past_key_values.${layer}.${part}`, 'float32', this.#kvShape('past')),
+      g.input(`past_key_values.${layer}.${part}`, this.#weights.float, this.#kvShape('past')),
     );
-    const qkv = this.#linear(`${name}.qkv_proj`, normed, hidden, (heads + 2 * kvHeads) * headDim);
+    const qkv = this.#weights.linear(`${name}.qkv_proj`, normed, hidden, (heads + 2 * kvHeads) * headDim);
     const mixed = g.node('GroupQueryAttention', [qkv, '', '', ...past, ...lengths], {
       domain: 'com.microsoft',
       attributes: {
@@ -153,23 +158,23 @@ class DecoderGraph {
       },
       outputs: [`${name}.out`, `present.${layer}.key`, `present.${layer}.value`],
     });
-    return this.#linear(`${name}.o_proj`, mixed, heads * headDim, hidden);
+    return this.#weights.linear(`${name}.o_proj`, mixed, heads * headDim, hidden);
   }
 
   #feedForward(layer: number, normed: string): string {
     const { hidden, intermediate } = this.#options;
     const g = this.#graph;
     const name = `model.layers.${layer}.mlp`;
-    const gate = this.#linear(`${name}.gate_proj`, normed, hidden, intermediate);
-    const up = this.#linear(`${name}.up_proj`, normed, hidden, intermediate);
+    const gate = this.#weights.linear(`${name}.gate_proj`, normed, hidden, intermediate);
+    const up = this.#weights.linear(`${name}.up_proj`, normed, hidden, intermediate);
     const silu = g.node('Mul', [gate, g.node('Sigmoid', [gate])]);
-    return this.#linear(`${name}.down_proj`, g.node('Mul', [silu, up]), intermediate, hidden);
+    return this.#weights.linear(`${name}.down_proj`, g.node('Mul', [silu, up]), intermediate, hidden);
   }
 
   /** Residual addition and RMS norm in one kernel: [normed, sum]. */
   #addAndNorm(residual: string, update: string, name: string): [normed: string, sum: string] {
     const sum = `${name}.sum`;
-    const normed = this.#graph.node('SkipSimplifiedLayerNormalization', [residual, update, this.#norm(name)], {
+    const normed = this.#graph.node('SkipSimplifiedLayerNormalization', [residual, update, this.#weights.norm(name)], {
       domain: 'com.microsoft',
       attributes: { epsilon: { float: RMS_EPSILON } },
       outputs: [`${name}.out`, '', '', sum],
@@ -182,47 +187,6 @@ class DecoderGraph {
     const positions = g.input('logits_index', 'int64', ['batch_size', 'K']);
     const indices = g.node('Unsqueeze', [positions, g.int64('axis_last', [-1])]);
     return g.node('GatherND', [normed, indices], { attributes: { batch_dims: { int: 1 } } });
-  }
-
-  #norm(name: string): string {
-    const { hidden } = this.#options;
-    return this.#graph.initializer(`${name}.weight`, 'float32', [hidden], new Float32Array(hidden).fill(1));
-  }
-
-  #linear(
-    name: string,
-    operand: string,
-    k: number,
-    n: number,
-    deviation: number = 1 / Math.sqrt(k),
-    output: string = `${name}.out`,
-  ): string {
-    if (this.#options.dtype !== 'q4') {
-      const weight = this.#matrix(`${name}.weight`, [k, n], deviation);
-      return this.#graph.node('MatMul', [operand, weight], { outputs: [output] });
-    }
-    const q4 = quantizeQ4(this.#weights(`${name}.weight`, [k, n], deviation), k, n, Q4_BLOCK_SIZE);
-    const blocks = k / Q4_BLOCK_SIZE;
-    const file = this.#options.externalData;
-    const shape = [n, blocks, Q4_BLOCK_SIZE / 2];
-    const packed = this.#graph.initializer(`${name}.weight_Q4`, 'uint8', shape, q4.packed, file);
-    const scales = this.#graph.initializer(`${name}.weight_scales`, 'float32', [n * blocks], q4.scales, file);
-    return this.#graph.node('MatMulNBits', [operand, packed, scales], {
-      domain: 'com.microsoft',
-      attributes: {
-        K: { int: k },
-        N: { int: n },
-        bits: { int: 4 },
-        block_size: { int: Q4_BLOCK_SIZE },
-        accuracy_level: { int: this.#options.accuracyLevel ?? 0 },
-      },
-      outputs: [output],
-    });
-  }
-
-  #matrix(name: string, shape: readonly number[], deviation: number): string {
-    const values = this.#weights(name, shape, deviation);
-    return this.#graph.initializer(name, 'float32', shape, values, this.#options.externalData);
   }
 
   #kvShape(part: 'past' | 'total'): (string | number)[] {

@@ -56,7 +56,7 @@ export interface ValueInfo {
 
 /** Where memory lies, in the words of ONNX Runtime's `OrtMemoryInfo`. */
 export interface MemoryLocation {
-  /** `Cpu`, `Cuda`, `CudaPinned`, `WebGPU_Buffer`, `DML`, … */
+  /** `Cpu`, `Cuda`, `CudaPinned`, `WebGPU_Buf`, `DML`, … */
   readonly name: string;
   readonly deviceId: number;
 }
@@ -104,7 +104,12 @@ export interface OrtTensor<T extends ElementType = ElementType> extends Disposab
   /** The elements, row-major, readable and writable in place: no copy is made, and the same array comes each time. */
   readonly data: ElementArrays[T];
 
-  /** A tensor over `shape` consecutive elements of this one's memory, from `elementOffset`. Cheap; no copy. */
+  /**
+   * A tensor over `shape` consecutive elements of this one's memory, from `elementOffset`. Cheap; no copy.
+   *
+   * @throws OrtError `invalid_argument` when it does not fit; `not_implemented` from another element than the first in
+   * memory that has no addresses (`WebGPU_Buf`, `DML`)
+   */
   view(elementOffset: number, shape: readonly number[]): OrtTensor<T>;
 
   /**

@@ -1,6 +1,6 @@
 /**
  * How a session computes. What is absent is left to ONNX Runtime's own default. onnxruntime-node has no way to set
- * `spinning`, `freeDimensions` and `config`: the fallback ignores them.
+ * `spinning`, `attention`, `freeDimensions` and `config`: the fallback ignores them.
  */
 export interface SessionOptions {
   /** Tried in order for each operator; the CPU follows as the last. Default: the CPU alone. */
@@ -11,6 +11,12 @@ export interface SessionOptions {
   interOpThreads?: number;
   /** Whether idle intra-op threads spin for work (faster steps) or sleep (leaves the cores to others). */
   spinning?: boolean;
+  /**
+   * Attention over a cache on the CPU (`GroupQueryAttention`): `tiled` (ONNX Runtime's default) keeps no matrix of
+   * scores, but hands every row of a batch to the threads by itself as soon as their lengths differ; `plain` computes all
+   * rows in one go, with a scratch of 4 · heads · positions computed · positions allocated bytes.
+   */
+  attention?: 'plain' | 'tiled';
   graphOptimization?: GraphOptimization;
   executionMode?: 'sequential' | 'parallel';
   /** Reuses memory by a pattern learnt per input shape. Off is better where shapes change at every run. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorBody, type ErrorCode } from './errors.ts';
-import { ChosenLogprob, GenerateResult } from './generate-result.ts';
+import { ChosenLogprob, GenerateResult, RunMark } from './generate-result.ts';
 
 /**
  * What a reader of a request is told, in order: any number of `tokens`, then exactly one `completed` or `failed`.
@@ -23,6 +23,8 @@ export interface TokensEvent {
   choice?: number | undefined;
   /** One per token, where they were asked for. */
   logprobs?: ChosenLogprob[] | undefined;
+  /** With the first tokens that a worker generates under one claim: what computes them from here on. */
+  run?: RunMark | undefined;
 }
 
 export interface CompletedEvent {
@@ -49,6 +51,7 @@ export const TokensEvent: z.ZodType<TokensEvent, unknown> = z.object({
   text: z.string(),
   choice: z.int().min(0).optional(),
   logprobs: z.array(ChosenLogprob).optional(),
+  run: RunMark.optional(),
 });
 
 export const RequestEvent: z.ZodType<RequestEvent, unknown> = z.union([

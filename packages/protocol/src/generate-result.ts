@@ -33,6 +33,26 @@ export interface RideRecord {
   batchSize: number;
 }
 
+/** What computed a stretch of the token log. */
+export interface RunMark {
+  /** Numerics fingerprint: model files, dtype, provider, runtime, processor. Equal ones compute equal bits, if `exact`. */
+  numerics: string;
+  /** True when probes at load time showed that company does not change a row's bits, and nothing was resumed `fast`. */
+  exact: boolean;
+}
+
+/**
+ * How often a request went on from its token log, and what that means for its answer: `identical`, byte for byte what
+ * an undisturbed run gives; `continued`, the same model's (or a later revision's), but not promised to be the same.
+ */
+export interface Resumes {
+  /** Resumes after which something was generated, and the last one; ≥ 1. */
+  count: number;
+  label: ResumeLabel;
+}
+
+export type ResumeLabel = 'identical' | 'continued';
+
 /** A token and the natural logarithm of its probability under the model, before temperature, penalties and bias. */
 export interface TokenLogprob {
   tokenId: number;
@@ -70,7 +90,14 @@ export interface GenerateResult {
   seed: number;
   timings: Timings;
   ride: RideRecord;
+  /** Numerics fingerprint of the run that ended it, see {@link RunMark}. */
+  numerics?: string | undefined;
+  /** Absent when one worker ran it from beginning to end. */
+  resumes?: Resumes | undefined;
 }
+
+const fingerprint = z.string().max(64);
+export const RunMark: z.ZodType<RunMark, unknown> = z.object({ numerics: fingerprint, exact: z.boolean() });
 
 const count = z.int().min(0);
 const tokenLogprob = z.object({ tokenId: count, text: z.string(), logprob: z.number() });
@@ -100,4 +127,6 @@ export const GenerateResult: z.ZodType<GenerateResult, unknown> = z.object({
     finishedAt: timestamp,
   }),
   ride: z.object({ worker: z.string(), batchId: count, batchSize: z.int().min(1) }),
+  numerics: fingerprint.optional(),
+  resumes: z.object({ count: z.int().min(1), label: z.enum(['identical', 'continued']) }).optional(),
 });

@@ -1,3 +1,4 @@
+export * from './activity.ts';
 export * from './batch-record.ts';
 export * from './errors.ts';
 export * from './events.ts';
@@ -6,3 +7,5 @@ export * from './generate-result.ts';
 export * from './job-status.ts';
 export * from './model-card.ts';
 export * from './sampling-params.ts';
+export * from './webhook.ts';
+export * from './worker-report.ts';

@@ -13,6 +13,8 @@ export interface ModelCard {
   revision: string;
   dtype: string;
   executionProvider: string;
+  /** Numerics fingerprint of the worker that announced it last; absent from workers of before. */
+  fingerprint?: string | undefined;
   /** Unix time in milliseconds of the last announcement. */
   announcedAt: number;
 }
@@ -25,5 +27,6 @@ export const ModelCard: z.ZodType<ModelCard, unknown> = z.object({
   revision: z.string(),
   dtype: z.string(),
   executionProvider: z.string(),
+  fingerprint: z.string().max(64).optional(),
   announcedAt: z.number(),
 });

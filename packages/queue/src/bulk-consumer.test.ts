@@ -63,7 +63,7 @@ describe('bulk consumer', () => {
     return started;
   }
 
-  const submit = (id: string, priority = 5): Promise<void> =>
+  const submit = (id: string, priority = 5): Promise<unknown> =>
     queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority });
   const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
   const complete = (job: ClaimedJob): void => void job.complete(sampleResult(0));
@@ -88,6 +88,13 @@ describe('bulk consumer', () => {
     await eventually('all ends', async () => (await bull.getCompletedCount()) === 640);
     expect(await commandsOf()).toBeGreaterThan(before);
     expect((await scripts()) - scriptsBefore).toBeLessThanOrEqual(0.05 * 640 + 10);
+  });
+
+  it("is listed among the queue's workers, as BullMQ and Bull Board look for them", async () => {
+    start({ worker: 'machine 1:gpu0' });
+    const listed = async (): Promise<string[]> => (await bull.getWorkers()).map(({ rawname }) => rawname ?? '');
+    await eventually('the worker is listed', async () => (await listed()).length === 1);
+    expect(await listed()).toEqual([expect.stringMatching(/:w:machine-1:gpu0$/)]);
   });
 
   it('shares what waits with idle workers', async () => {

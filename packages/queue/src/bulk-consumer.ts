@@ -14,6 +14,7 @@ import { QueueWatch, workerLost } from './queue-watch.ts';
 import type { RedisClient } from './redis-address.ts';
 import type { ClaimReply, ClaimRequest, End, RawClaim } from './step-codec.ts';
 import { type ClaimSource, StepWriter } from './step-writer.ts';
+import { traceContextOf } from './trace-context.ts';
 
 const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
@@ -37,6 +38,7 @@ class BulkConsumer implements Consumer, ClaimSource {
   readonly #marker: MarkerListener;
   readonly #watch: QueueWatch;
   readonly #jobs = new HeldJobs();
+  #capacity: number;
   #running = false;
   /** Jobs may be waiting. */
   #hungry = false;
@@ -55,6 +57,7 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   constructor(settings: ConsumerSettings) {
     this.#settings = settings;
+    this.#capacity = settings.capacity;
     this.#keys = modelKeys(settings.prefix, settings.model);
     const connect = settings.connect ?? connector(settings.redisUrl);
     this.#commands = connect('commands');
@@ -81,7 +84,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     });
     this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
     this.#marker = new MarkerListener({
-      blocking: connect('blocking'),
+      blocking: connect('blocking', this.#keys.workerClient(settings.worker)),
       commands: this.#commands,
       keys: this.#keys,
       canTake: () => this.#canTake,
@@ -107,6 +110,11 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   pause(): void {
     this.#running = false;
+  }
+
+  resize(capacity: number): void {
+    this.#capacity = capacity;
+    this.#ask();
   }
 
   close({ timeoutMs }: { timeoutMs: number }): Promise<void> {
@@ -163,7 +171,7 @@ class BulkConsumer implements Consumer, ClaimSource {
   }
 
   #free(): number {
-    return this.#settings.capacity - this.#occupied() - this.#asked;
+    return this.#capacity - this.#occupied() - this.#asked;
   }
 
   #ask(): void {
@@ -175,7 +183,9 @@ class BulkConsumer implements Consumer, ClaimSource {
     const { id, token, fields } = raw;
     const queuedAt = Number(fields.get('timestamp') ?? 0);
     const data = parseJson(fields.get('data') ?? '');
-    const admission = admitClaim(data, queuedAt, Date.now(), this.#settings.maxQueueWaitMs);
+    // Redis's clock, by which it was claimed: this machine's may be wrong, and deadlines do not depend on it.
+    const now = Number(fields.get('processedOn') ?? Date.now());
+    const admission = admitClaim(data, queuedAt, now, this.#settings.maxQueueWaitMs);
     if (admission.kind === 'later') {
       this.#turnAway({ id, token, replyTo: '' }, { kind: 'later', delayMs: LATER_MS });
       return;
@@ -193,8 +203,10 @@ class BulkConsumer implements Consumer, ClaimSource {
         request: admission.request,
         bullPriority: Number(fields.get('priority') ?? 0),
         queuedAt,
+        now,
         attempts: Number(fields.get('ats') ?? 1),
         logged: mergeLog(raw.log),
+        traceContext: traceContextOf(fields.get('opts')),
         predictedMs: Number(fields.get('shoal:predicted') ?? -1),
         released: () => this.#released(),
       });

@@ -28,7 +28,7 @@ export function openCollectorConsumer(options: ConsumerOptions): Consumer {
 }
 
 class CollectorConsumer implements Consumer {
-  readonly #settings: ConsumerSettings;
+  #settings: ConsumerSettings;
   readonly #keys: ModelKeys;
   readonly #commands: RedisClient;
   readonly #writer: StepWriter;
@@ -76,6 +76,11 @@ class CollectorConsumer implements Consumer {
 
   pause(): void {
     void this.#worker?.pause(true);
+  }
+
+  resize(capacity: number): void {
+    if (this.#worker === undefined) this.#settings = { ...this.#settings, capacity };
+    else this.#worker.concurrency = capacity;
   }
 
   close({ timeoutMs }: { timeoutMs: number }): Promise<void> {
@@ -133,8 +138,10 @@ class CollectorConsumer implements Consumer {
         request: admission.request,
         bullPriority: job.priority,
         queuedAt: job.timestamp,
+        now: Date.now(),
         attempts: job.attemptsStarted,
         logged,
+        traceContext: job.opts.telemetry?.metadata,
         predictedMs: -1,
         released,
       }),

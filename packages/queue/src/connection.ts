@@ -1,9 +1,9 @@
 import { ShoalError } from '@shoal/protocol';
-import type { RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { connectTo, type RedisClient } from './redis-address.ts';
 
-/** Opens one more connection; tests pass their own to break it. */
-export type Connect = (role: ConnectionRole) => RedisClient;
+/** Opens one more connection, under a name that Redis lists; tests pass their own to break it. */
+export type Connect = (role: ConnectionRole, name?: string) => RedisClient;
 
 /**
  * - `commands-now`: for producers. A command fails within about two seconds when Redis is away, and is never sent later
@@ -18,11 +18,15 @@ const COMMAND_TIMEOUT_MS = 1_000;
 const READY_TIMEOUT_MS = 900;
 const LONGEST_RECONNECT_DELAY_MS = 1_000;
 
+/** Why a connection is not let in, while it is not. */
+const refusals = new WeakMap<RedisClient, Error>();
+
 export function connector(redisUrl: string): Connect {
-  return (role) => {
-    const redis = connectTo(redisUrl, connectionOptions(role));
+  return (role, name = 'shoal') => {
+    const redis = connectTo(redisUrl, { ...connectionOptions(role), connectionName: name });
     // Without a listener ioredis prints every failed attempt; failures surface in the commands.
-    redis.on('error', () => {});
+    redis.on('error', (error: Error) => void (isRefusal(error) ? refusals.set(redis, error) : refusals.delete(redis)));
+    redis.on('ready', () => refusals.delete(redis));
     // Every command that waits for the connection listens; their number is bounded by the callers.
     redis.setMaxListeners(0);
     return redis;
@@ -34,7 +38,6 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
   const shared: RedisOptions = {
     connectTimeout: 1_500,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times - 1, 5), LONGEST_RECONNECT_DELAY_MS),
-    connectionName: 'shoal',
   };
   if (role === 'commands-now') {
     return {
@@ -54,11 +57,21 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
  */
 export async function promptly<T>(redis: RedisClient, command: (redis: RedisClient) => Promise<T>): Promise<T> {
   await untilReady(redis);
+  gather(redis);
   try {
     return await command(redis);
   } catch (error) {
     throw asShoalError(error);
   }
+}
+
+/** Lets what is sent in one turn of the event loop leave in one write: under load, the writes cost more than the rest. */
+function gather(redis: RedisClient): void {
+  if (!(redis instanceof Redis)) return;
+  const { stream } = redis;
+  if (stream === undefined || stream.writableCorked > 0) return;
+  stream.cork();
+  setImmediate(() => stream.uncork());
 }
 
 /** Resolves when the connection is ready; rejects with `unavailable` after `timeoutMs`. */
@@ -71,7 +84,10 @@ async function untilReady(redis: RedisClient, timeoutMs: number = READY_TIMEOUT_
       done();
     };
     const onReady = (): void => settle(resolve);
-    const timer = setTimeout(() => settle(() => reject(unavailable())), timeoutMs);
+    const timer = setTimeout(() => {
+      const refusal = refusals.get(redis);
+      settle(() => reject(refusal === undefined ? unavailable() : refused(refusal)));
+    }, timeoutMs);
     redis.once('ready', onReady);
   });
 }
@@ -95,7 +111,18 @@ function asShoalError(error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   if (isOutage(error)) return unavailable(error);
   const reason = error instanceof Error ? error.message.slice(0, 200) : 'unknown error';
+  if (isRefusal(error)) return refused(error);
   return new ShoalError('unavailable', `Redis refused a command: ${reason}`, { cause: error });
+}
+
+/** Redis is there, and does not let us in. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && /^(WRONGPASS|NOAUTH|NOPERM|ERR AUTH|ERR invalid password)/.test(error.message);
+}
+
+function refused(cause: unknown): ShoalError {
+  const message = 'Redis refuses the user or password in REDIS_URL; check them, and what that user may do';
+  return new ShoalError('unavailable', message, { retryAfterMs: 1_000, cause });
 }
 
 function unavailable(cause?: unknown): ShoalError {

@@ -1,4 +1,4 @@
-import type { ErrorBody, GenerateRequest, GenerateResult, TokensEvent } from '@shoal/protocol';
+import type { ChosenLogprob, ErrorBody, GenerateRequest, GenerateResult, RunMark, TokensEvent } from '@shoal/protocol';
 
 /** What a request has generated so far, under earlier claims. */
 export interface LoggedTokens {
@@ -7,6 +7,10 @@ export interface LoggedTokens {
   text: string;
   /** The choice that each token belongs to; absent: all to choice 0. */
   choices?: number[];
+  /** One per token, where the request asked for them and the log has all of them. */
+  logprobs?: ChosenLogprob[];
+  /** Who generated them, in order; absent where the log's first tokens do not say. */
+  runs?: RunMark[];
 }
 
 /**
@@ -26,6 +30,8 @@ export interface ClaimedJob {
    * `logged.tokenIds.length` on; whoever starts again may append from 0, and what the log has is skipped.
    */
   readonly logged: LoggedTokens;
+  /** What the producer said of its trace: BullMQ's `opts.telemetry.metadata`, W3C headers as JSON; unchecked. */
+  readonly traceContext?: string | undefined;
   /** Aborted when the request is cancelled, its deadline passes, or the lock is lost. */
   readonly signal: AbortSignal;
   /** Sends tokens to the token log and to all readers. Never waits; bounded and in order. */
@@ -48,7 +54,13 @@ export type ConsumerFact =
       /** What the wait was predicted to be at submission, in milliseconds; absent where it was not. */
       predictedMs?: number;
     }
-  | { type: 'finished'; jobId: string; outcome: 'completed' | 'failed' | 'handed-back' | 'lost' }
+  | {
+      type: 'finished';
+      jobId: string;
+      outcome: 'completed' | 'failed' | 'handed-back' | 'lost';
+      /** From its addition to the queue to this end, in milliseconds; absent for a job that was turned away. */
+      totalMs?: number;
+    }
   | { type: 'emit'; jobs: number; tokens: number; durationMs: number }
   /** Jobs of workers that died, back on the queue. */
   | { type: 'recovered'; jobIds: string[] }
@@ -60,6 +72,8 @@ export interface Consumer {
   start(handle: (job: ClaimedJob) => void): void;
   /** Stops claiming; jobs already held go on. */
   pause(): void;
+  /** Holds at most so many jobs from now on; what is held already goes on. */
+  resize(capacity: number): void;
   /** Jobs held now. */
   readonly held: number;
   observe(listener: (fact: ConsumerFact) => void): () => void;

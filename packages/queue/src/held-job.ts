@@ -19,7 +19,10 @@ export interface HeldJobOptions {
   request: GenerateRequest;
   priority: number;
   queuedAt: number;
+  /** Unix time in milliseconds of the claim, by the clock that deadlines are measured by. */
+  now: number;
   logged: LoggedTokens;
+  traceContext: string | undefined;
   /** Called once, when the job is no longer held. */
   onEnd(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void;
 }
@@ -31,9 +34,11 @@ export class HeldJob implements ClaimedJob {
   readonly priority: number;
   readonly queuedAt: number;
   readonly logged: LoggedTokens;
+  readonly traceContext: string | undefined;
   readonly claimedAt: number = Date.now();
   readonly #options: HeldJobOptions;
-  readonly #controller = new AbortController();
+  #controller: AbortController | undefined;
+  #abortedBy: Error | undefined;
   #deadlineTimer: NodeJS.Timeout | undefined;
   #ended: Promise<void> | undefined;
   #tellEnded: () => void = () => {};
@@ -45,11 +50,18 @@ export class HeldJob implements ClaimedJob {
     this.priority = options.priority;
     this.queuedAt = options.queuedAt;
     this.logged = options.logged;
+    this.traceContext = options.traceContext;
     this.#options = options;
-    this.#watchDeadline();
+    const { deadline } = options.request;
+    if (deadline !== undefined) this.#watchDeadline(performance.now() + deadline - options.now);
   }
 
+  /** Made when it is asked for: most of the cost of holding a job would be this. */
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortedBy !== undefined) this.#controller.abort(this.#abortedBy);
+    }
     return this.#controller.signal;
   }
 
@@ -64,14 +76,14 @@ export class HeldJob implements ClaimedJob {
   }
 
   async complete(result: GenerateResult): Promise<void> {
-    const reason = this.signal.reason;
+    const reason = this.#abortedBy;
     // What was stopped for a reason ends with that reason, whatever the engine had by then.
     if (result.finishReason === 'abort' && reason instanceof ShoalError) return await this.fail(reason.toBody());
     await this.#end('completed', { kind: 'completed', value: JSON.stringify(result) });
   }
 
   async fail(error: ErrorBody): Promise<void> {
-    const reason = this.signal.reason;
+    const reason = this.#abortedBy;
     const value = JSON.stringify(reason instanceof ShoalError ? reason.toBody() : error);
     await this.#end('failed', { kind: 'failed', value });
   }
@@ -82,7 +94,7 @@ export class HeldJob implements ClaimedJob {
 
   /** Asks the handler to stop; it then ends the job with this reason. */
   abort(reason: ShoalError): void {
-    if (!this.#over && this.#ended === undefined) this.#controller.abort(reason);
+    if (!this.#over && this.#ended === undefined) this.#abort(reason);
   }
 
   /** The job is no longer this worker's: nothing more is written for it. */
@@ -109,18 +121,22 @@ export class HeldJob implements ClaimedJob {
     clearTimeout(this.#deadlineTimer);
     // The handler may not know that the job ended.
     if (outcome === 'lost' || outcome === 'handed-back') {
-      this.#controller.abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
+      this.#abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
     }
     this.#options.onEnd(outcome);
     this.#tellEnded();
   }
 
-  #watchDeadline(): void {
-    const { deadline } = this.request;
-    if (deadline === undefined) return;
-    const left = deadline - Date.now();
+  #abort(reason: Error): void {
+    this.#abortedBy ??= reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** @param at by the monotonic clock: somebody may set this machine's other one meanwhile */
+  #watchDeadline(at: number): void {
+    const left = at - performance.now();
     this.#deadlineTimer = setTimeout(
-      () => (left > LONGEST_TIMER_MS ? this.#watchDeadline() : this.abort(deadlineExceeded())),
+      () => (left > LONGEST_TIMER_MS ? this.#watchDeadline(at) : this.abort(deadlineExceeded())),
       Math.min(Math.max(left, 0), LONGEST_TIMER_MS),
     );
     this.#deadlineTimer.unref();

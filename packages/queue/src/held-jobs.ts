@@ -12,9 +12,12 @@ export interface HoldOptions {
   /** BullMQ's, 1 … 10; 0 for a job that was added without one. */
   bullPriority: number;
   queuedAt: number;
+  /** Unix time in milliseconds of the claim, by the clock that deadlines are measured by. */
+  now: number;
   /** Claims so far, this one included. */
   attempts: number;
   logged: LoggedTokens;
+  traceContext: string | undefined;
   /** Milliseconds; negative where nothing was predicted. */
   predictedMs: number;
   /** Called when the job is no longer held. */
@@ -52,10 +55,12 @@ export class HeldJobs {
       request: options.request,
       priority: Math.min(Math.max((options.bullPriority || DEFAULT_PRIORITY + 1) - 1, 0), LOWEST_PRIORITY),
       queuedAt,
+      now: options.now,
       logged,
+      traceContext: options.traceContext,
       onEnd: (outcome) => {
         if (this.#jobs.get(claim.id) === job) this.#jobs.delete(claim.id);
-        this.tell({ type: 'finished', jobId: claim.id, outcome });
+        this.tell({ type: 'finished', jobId: claim.id, outcome, totalMs: Math.max(0, Date.now() - queuedAt) });
         options.released();
         if (this.#jobs.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
       },

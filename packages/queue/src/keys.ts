@@ -17,6 +17,13 @@ export interface ModelKeys {
   readonly own: string;
   /** Channel on which the consumers hear of cancelled jobs. */
   readonly cancelChannel: string;
+  /** Channel on which watchers say that they look, and the one on which workers then tell what they do. */
+  readonly lookChannel: string;
+  readonly activityChannel: string;
+  /** Hash: settings that were changed while the processes run, by environment name. */
+  readonly settings: string;
+  /** Name of a worker's connection, by which BullMQ, and so Bull Board, lists it among the queue's workers. */
+  workerClient(worker: string): string;
   log(id: string): string;
   readers(id: string): string;
   replies(producer: string): string;
@@ -27,6 +34,10 @@ export interface RegistryKeys {
   readonly models: string;
   /** Sorted set: worker id → Redis time of its last announcement, in milliseconds. */
   workers(model: string): string;
+  /** Hash: worker id → Redis time in milliseconds, a space, its WorkerReport as JSON. In the slot of `workers`. */
+  reports(model: string): string;
+  /** What a tenant has in flight, and the tokens that it has left. */
+  tenant(tenant: string): { visits: string; tokens: string };
 }
 
 const MODEL_NAME = /^[A-Za-z0-9._/@-]{1,128}$/;
@@ -74,6 +85,12 @@ export function modelKeys(prefix: string, model: string): ModelKeys {
     bull: `${tag}:${queueName}:`,
     own,
     cancelChannel: `${own}cancel`,
+    lookChannel: `${own}look`,
+    activityChannel: `${own}activity`,
+    settings: `${own}settings`,
+    // Redis takes no spaces and nothing beyond ASCII.
+    workerClient: (worker) =>
+      `${tag}:${Buffer.from(queueName).toString('base64')}:w:${worker.replaceAll(/[^!-~]/g, '-')}`,
     log: (id) => `${own}log:${id}`,
     readers: (id) => `${own}readers:${id}`,
     replies: (producer) => `${own}replies:${producer}`,
@@ -82,7 +99,20 @@ export function modelKeys(prefix: string, model: string): ModelKeys {
 
 export function registryKeys(prefix: string): RegistryKeys {
   checkPrefix(prefix);
-  return { models: `${prefix}:models`, workers: (model) => `${prefix}:workers:${model}` };
+  return {
+    models: `${prefix}:models`,
+    workers: (model) => `${prefix}:workers:${model}`,
+    tenant: (tenant) => ({
+      visits: `{${prefix}:tenant:${tenant}}:visits`,
+      tokens: `{${prefix}:tenant:${tenant}}:tokens`,
+    }),
+    reports: (model) => `{${prefix}:workers:${model}}:reports`,
+  };
+}
+
+/** The list of a tenant's jobs, behind `own`; without a tenant, of those that belong to none. */
+export function listName(tenant: string | undefined): string {
+  return `jobs:${tenant ?? ''}`;
 }
 
 /** How long the record of a request that shares a generation is kept: longer than the result of any job it can join. */

@@ -1,8 +1,12 @@
-import { RequestEvent, TokensEvent } from '@shoal/protocol';
+import { ErrorBodySchema, GenerateResult, type RequestEvent, TokensEvent } from '@shoal/protocol';
 import { z } from 'zod';
 import { parseJson } from './parse-json.ts';
 
 const TokensEvents = z.array(TokensEvent);
+const RequestEnd: z.ZodType<RequestEvent, unknown> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('completed'), result: GenerateResult }),
+  z.object({ type: z.literal('failed'), error: ErrorBodySchema }),
+]);
 
 /** What one entry of a token log says; `undefined` when it is not one of ours. */
 export function readLogEntry(entry: string): TokensEvent[] | undefined {
@@ -14,6 +18,12 @@ export function readLogEntry(entry: string): TokensEvent[] | undefined {
 export function readReply(entry: string): RequestEvent[] | undefined {
   const json = parseJson(entry);
   if (Array.isArray(json)) return TokensEvents.safeParse(json).data;
-  const event = RequestEvent.safeParse(json).data;
+  // Most entries are tokens; the union of all events would try its members one by one.
+  const schema = isTokens(json) ? TokensEvent : RequestEnd;
+  const event = schema.safeParse(json).data;
   return event === undefined ? undefined : [event];
+}
+
+function isTokens(json: unknown): boolean {
+  return typeof json === 'object' && json !== null && 'type' in json && json.type === 'tokens';
 }

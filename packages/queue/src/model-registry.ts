@@ -1,7 +1,8 @@
-import { ModelCard } from '@shoal/protocol';
+import { ModelCard, WorkerReport } from '@shoal/protocol';
+import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
-import { type RegistryKeys, registryKeys } from './keys.ts';
-import { ANNOUNCE, LIVE_WORKERS } from './lua/registry.ts';
+import { modelKeys, type RegistryKeys, registryKeys } from './keys.ts';
+import { ANNOUNCE, LIVE_WORKERS, REPORTS } from './lua/registry.ts';
 import { parseJson } from './parse-json.ts';
 import type { RedisClient } from './redis-address.ts';
 
@@ -18,11 +19,22 @@ export interface ListedModel {
 export interface ModelRegistry {
   /**
    * Keeps announcing a model for a worker, every 5 s, until the returned function is called; calls `onAnnounced` after
-   * each time that Redis took it.
+   * each time that Redis took it. What `report` says goes with it, also afterwards, while the worker drains.
    */
-  announce(worker: string, card: Omit<ModelCard, 'announcedAt'>, onAnnounced?: () => void): () => Promise<void>;
+  announce(
+    worker: string,
+    card: Omit<ModelCard, 'announcedAt'>,
+    onAnnounced?: () => void,
+    report?: () => WorkerReport,
+  ): () => Promise<void>;
   /** Every model ever announced with this prefix, by name. Rejects with `unavailable`. */
   list(): Promise<ListedModel[]>;
+  /** What each live worker of a model reported last, by worker id. Rejects with `unavailable`. */
+  reports(model: string): Promise<WorkerReport[]>;
+  /** The model's settings that were changed while the processes run, by environment name; as they are, unchecked. */
+  settings(model: string): Promise<Record<string, string>>;
+  /** Changes some of them; `undefined` takes one back to what each process was started with. */
+  changeSettings(model: string, changes: Readonly<Record<string, string | undefined>>): Promise<void>;
   close(): void;
 }
 
@@ -35,19 +47,18 @@ export interface RegistryOptions {
 }
 
 export function openRegistry(options: RegistryOptions): ModelRegistry {
-  return new RedisModelRegistry(
-    registryKeys(options.prefix),
-    (options.connect ?? connector(options.redisUrl))('commands-now'),
-  );
+  return new RedisModelRegistry(options.prefix, (options.connect ?? connector(options.redisUrl))('commands-now'));
 }
 
 class RedisModelRegistry implements ModelRegistry {
+  readonly #prefix: string;
   readonly #keys: RegistryKeys;
   readonly #redis: RedisClient;
   readonly #timers = new Set<NodeJS.Timeout>();
 
-  constructor(keys: RegistryKeys, redis: RedisClient) {
-    this.#keys = keys;
+  constructor(prefix: string, redis: RedisClient) {
+    this.#prefix = prefix;
+    this.#keys = registryKeys(prefix);
     this.#redis = redis;
   }
 
@@ -55,26 +66,60 @@ class RedisModelRegistry implements ModelRegistry {
     worker: string,
     card: Omit<ModelCard, 'announcedAt'>,
     onAnnounced: () => void = () => {},
+    report?: () => WorkerReport,
   ): () => Promise<void> {
-    const workers = this.#keys.workers(card.name);
+    const { name } = card;
+    let serving = true;
     const beat = async (): Promise<void> => {
-      const json = JSON.stringify({ ...card, announcedAt: Date.now() });
+      const state = serving ? 'serving' : 'leaving';
+      const words = [worker, SILENCE_MS, this.#keys.reports(name), report ? JSON.stringify(report()) : '', state];
       await promptly(this.#redis, async (redis) => {
-        await redis.hset(this.#keys.models, card.name, json);
-        await ANNOUNCE.run(redis, workers, [worker, SILENCE_MS]);
+        const json = JSON.stringify({ ...card, announcedAt: Date.now() });
+        if (serving) await redis.hset(this.#keys.models, name, json);
+        await ANNOUNCE.run(redis, this.#keys.workers(name), words);
       });
     };
     // A beat that fails is made good by the next.
-    const send = (): void => void beat().then(onAnnounced, () => {});
+    const send = (): void =>
+      void beat().then(
+        () => serving && onAnnounced(),
+        () => {},
+      );
     send();
     const timer = setInterval(send, HEARTBEAT_MS);
     timer.unref();
     this.#timers.add(timer);
     return async () => {
-      clearInterval(timer);
-      this.#timers.delete(timer);
-      await promptly(this.#redis, (redis) => redis.zrem(workers, worker)).catch(() => {});
+      serving = false;
+      if (report === undefined) clearInterval(timer);
+      await beat().catch(() => {});
     };
+  }
+
+  async reports(model: string): Promise<WorkerReport[]> {
+    const key = this.#keys.reports(model);
+    const reply = await promptly(this.#redis, (redis) => REPORTS.run(redis, key, [SILENCE_MS]));
+    const reports = z
+      .array(z.string())
+      .parse(reply)
+      .map((json) => WorkerReport.safeParse(parseJson(json)).data);
+    return reports.filter((report) => report !== undefined).sort((a, b) => a.worker.localeCompare(b.worker));
+  }
+
+  async settings(model: string): Promise<Record<string, string>> {
+    const key = modelKeys(this.#prefix, model).settings;
+    return await promptly(this.#redis, (redis) => redis.hgetall(key));
+  }
+
+  async changeSettings(model: string, changes: Readonly<Record<string, string | undefined>>): Promise<void> {
+    const key = modelKeys(this.#prefix, model).settings;
+    const given = Object.entries(changes);
+    const set = given.flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+    const taken = given.flatMap(([name, value]) => (value === undefined ? [name] : []));
+    await promptly(this.#redis, async (redis) => {
+      if (set.length > 0) await redis.hset(key, ...set);
+      if (taken.length > 0) await redis.hdel(key, ...taken);
+    });
   }
 
   async list(): Promise<ListedModel[]> {

@@ -43,7 +43,29 @@ describe('outbox', () => {
       { type: 'tokens', position: 0, tokenIds: [5, 6], text: 'ab', choice: 0, logprobs: [logprob(5), logprob(6)] },
       events[2],
     ]);
-    expect(mergeLog([JSON.stringify(entry)])).toEqual({ tokenIds: [5, 6, 7], text: 'abx', choices: [0, 0, 1] });
+    expect(mergeLog([JSON.stringify(entry)])).toEqual({
+      ...{ tokenIds: [5, 6, 7], text: 'abx', choices: [0, 0, 1] },
+      logprobs: [5, 6, 7].map(logprob),
+    });
+  });
+
+  it('tells in the log who generated what', () => {
+    const runs = [
+      { numerics: 'f00d', exact: true },
+      { numerics: 'beef', exact: false },
+    ] as const;
+    const outbox = new Outbox(claim, 0);
+    const events = [0, 1, 2].map(sampleTokens);
+    const [first, second, third] = events;
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three events');
+    for (const event of [{ ...first, run: runs[0] }, second, { ...third, run: runs[1] }]) outbox.append(event);
+    const entry = entryOf(outbox);
+    expect(entry).toHaveLength(2);
+    expect(mergeLog([JSON.stringify(entry)])).toMatchObject({ tokenIds: [0, 1, 2], runs });
+    // A log that begins without a mark, written by an older worker, does not say who wrote all of it.
+    expect(mergeLog([first, { ...second, run: runs[0] }].map((event) => JSON.stringify(event)))).not.toHaveProperty(
+      'runs',
+    );
   });
 
   it('keeps the borders of what it sends again', () => {

@@ -114,7 +114,11 @@ export function chunkEntry(chunk: Chunk): string {
 }
 
 function belongTogether(a: TokensEvent, b: TokensEvent): boolean {
-  return (a.choice ?? 0) === (b.choice ?? 0) && (a.logprobs === undefined) === (b.logprobs === undefined);
+  return (
+    b.run === undefined &&
+    (a.choice ?? 0) === (b.choice ?? 0) &&
+    (a.logprobs === undefined) === (b.logprobs === undefined)
+  );
 }
 
 function chunkOf(first: TokensEvent, events: readonly TokensEvent[]): Chunk {

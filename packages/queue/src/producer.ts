@@ -11,11 +11,73 @@ export interface SubmitOptions {
    * alone; the job takes the best priority among its requests, and stops when none is left.
    */
   sharingKey?: string;
+  /** The request was checked already, field by field. Default false. */
+  checked?: boolean;
+  /** Enters the request in its tenant's list of jobs. Default false. */
+  listed?: boolean;
+  /** Told of the request's end, at least once: see `WebhookOutbox`. Not together with `sharingKey`. */
+  webhookUrl?: string;
+}
+
+/** A place in a list of jobs, newest first: behind the job that was shown last. */
+export interface ListPlace {
+  /** When that job was entered, Unix milliseconds. */
+  at: number;
+  /** Its id, where it is a job of this model. */
+  id?: string;
+  /** True when this model's jobs of the very same time were shown already. */
+  shown?: boolean;
+}
+
+export interface ListOptions {
+  /** Whose jobs; absent: those that belong to no tenant. */
+  tenant?: string | undefined;
+  after?: ListPlace | undefined;
+  /** Most jobs, 1 … 100. */
+  limit: number;
+}
+
+export interface ListedJob {
+  /** When it was entered, Unix milliseconds. */
+  at: number;
+  /** Without its result. */
+  view: JobView;
+}
+
+/** How far the call that tells of a job's end has come. */
+export interface WebhookView {
+  /** `waiting` for the job to end; `pending`: to be tried, or tried again; `failed`: given up. */
+  state: 'waiting' | 'pending' | 'delivered' | 'failed';
+  attempts: number;
+  /** Why the last attempt failed, if it did. */
+  lastError?: string;
+}
+
+/** Where a new job of a list stands, when it was put on the queue. */
+export interface Accepted {
+  /** Jobs ahead of it. */
+  position?: number;
+  /** Milliseconds until a worker is expected to take it. */
+  estimatedWaitMs?: number;
 }
 
 export interface QueueDepth {
   /** Jobs that no worker has yet. */
   waiting: number;
+  /** Jobs that a worker holds. */
+  running: number;
+}
+
+/** All that a queue holds. */
+export interface QueueState {
+  /** While it is, no worker claims. */
+  paused: boolean;
+  /** Jobs that no worker has yet, by priority 0 … 9. */
+  waiting: number[];
+  /** Waiting jobs whose worker died while it ran them: they run apart from others. */
+  suspects: number;
+  /** Jobs whose time has not come. */
+  delayed: number;
   /** Jobs that a worker holds. */
   running: number;
 }
@@ -38,6 +100,7 @@ export interface JobView {
   fingerprint?: string;
   result?: GenerateResult;
   error?: ErrorBody;
+  webhook?: WebhookView;
 }
 
 /** The side of the queue that services use: one per model. Every call rejects with a `ShoalError`. */
@@ -48,10 +111,15 @@ export interface Producer {
    * Errors: `queue_full` at the bound and `queue_wait_too_long` when it would wait too long, or past its deadline (both
    * with retryAfterMs); `deadline_exceeded` when that has passed; `unavailable` when Redis does not answer in time.
    */
-  submit(request: GenerateRequest, options: SubmitOptions): Promise<void>;
+  submit(request: GenerateRequest, options: SubmitOptions): Promise<Accepted>;
   view(id: string): Promise<JobView | undefined>;
+  /** What a job was asked, seed included, while it is kept; of one that shares a generation, what that was asked. */
+  request(id: string): Promise<GenerateRequest | undefined>;
+  /** Jobs that were submitted as `listed`, newest first; `more` when there are further ones. */
+  list(options: ListOptions): Promise<{ jobs: ListedJob[]; more: boolean }>;
   /** A waiting job is removed at once; a running one is stopped by its worker; a finished one stays. */
   cancel(id: string): Promise<'cancelled' | 'stopping' | 'finished' | 'unknown'>;
   depth(): Promise<QueueDepth>;
+  inspect(): Promise<QueueState>;
   close(): Promise<void>;
 }

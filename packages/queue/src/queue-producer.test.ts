@@ -63,6 +63,26 @@ describe('producer', () => {
     expect(await producer.depth()).toEqual({ waiting: 1, running: 0 });
   });
 
+  it('knows a request again that it took, also when the queue is full by now, and counts its work once', async () => {
+    const producer = open({ maxQueueSize: 1 });
+    await producer.submit(sampleRequest(), { id: 'a', priority: 5 });
+    const work = `${modelKeys(prefix, 'org/minnow').own}work`;
+    const counted = await redis.hgetall(work);
+    await producer.submit(sampleRequest(), { id: 'a', priority: 5 });
+    await expect(producer.submit(sampleRequest(), { id: 'b', priority: 5 })).rejects.toThrow('1 requests wait already');
+    expect(await redis.hgetall(work)).toEqual(counted);
+  });
+
+  it('tells what a job was asked, also behind a request that shares one', async () => {
+    const producer = open();
+    const request = sampleRequest({ tenant: 'acme', params: { ...sampleRequest().params, n: 2 } });
+    await producer.submit(request, { id: 'a', priority: 5 });
+    await producer.submit(request, { id: 'b', priority: 5, sharingKey: 'key' });
+    expect(await producer.request('a')).toEqual(request);
+    expect(await producer.request('b')).toEqual(request);
+    expect(await producer.request('nobody')).toBeUndefined();
+  });
+
   it('never lets the queue grow beyond its bound, whoever pushes at once', async () => {
     const producers = [1, 2, 3, 4].map(() => open({ maxQueueSize: 10 }));
     const attempts = Array.from({ length: 60 }, (_, n) =>

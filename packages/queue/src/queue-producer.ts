@@ -1,18 +1,37 @@
 import { randomUUID } from 'node:crypto';
-import { type GenerateRequest, GenerateResult, JOB_NAME, ShoalError } from '@shoal/protocol';
+import { DEFAULT_PRIORITY, type GenerateRequest, JOB_NAME, ShoalError } from '@shoal/protocol';
 import { Cluster } from 'ioredis';
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
 import { cancelledByCaller, deadlineExceeded } from './held-job.ts';
-import { endOfRecord, errorOf, statusOf } from './job-end.ts';
-import { checkJobId, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
+import { readListReply, readRequestReply, readViewReply } from './job-view.ts';
+import { checkJobId, listName, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { CANCEL } from './lua/cancel.ts';
+import { DEPTH } from './lua/depth.ts';
 import { SUBMIT } from './lua/submit.ts';
-import { VIEW } from './lua/view.ts';
-import { parseJson } from './parse-json.ts';
-import type { JobView, Producer, QueueDepth, SubmitOptions } from './producer.ts';
+import { LIST, VIEW } from './lua/view.ts';
+import type {
+  Accepted,
+  JobView,
+  ListedJob,
+  ListOptions,
+  Producer,
+  QueueDepth,
+  QueueState,
+  SubmitOptions,
+} from './producer.ts';
 import type { RedisClient } from './redis-address.ts';
-import { checkPriority, checkRequest, checkSharingKey, generationOf, queueFull, waitTooLong } from './submission.ts';
+import {
+  checkPriority,
+  checkRequest,
+  checkSharingKey,
+  checkWebhook,
+  generationOf,
+  queueFull,
+  tooManyWebhooks,
+  waitTooLong,
+} from './submission.ts';
+import { activeTraceContext } from './trace-context.ts';
 import { workOf } from './work-of.ts';
 
 /** Entries of one producer's reply stream, as consumers keep it by default. */
@@ -36,6 +55,8 @@ export interface ProducerOptions {
   durability?: 'local' | 'replicated';
   /** Seconds that results and token logs are kept. Default 3,600. */
   resultTtlS?: number;
+  /** Told when a request needs no generation of its own: it joined one that waits or runs, or one that is finished. */
+  onReused?: (how: 'shared' | 'cached') => void;
   /** For tests: how the connection is made. */
   connect?: Connect;
 }
@@ -49,26 +70,11 @@ type ProducerSettings = ProducerOptions &
   Required<Pick<ProducerOptions, 'maxQueueSize' | 'maxQueueWaitMs' | 'resultTtlS'>>;
 
 const SubmitReply = z.union([
-  z.tuple([z.literal('added')]),
-  z.tuple([z.enum(['full', 'slow', 'late']), z.coerce.number(), z.coerce.number()]),
+  z.tuple([z.enum(['added', 'shared', 'cached'])]),
+  z.tuple([z.literal('added'), z.coerce.number(), z.coerce.number()]),
+  z.tuple([z.enum(['full', 'slow', 'late', 'hooked']), z.coerce.number(), z.coerce.number(), z.coerce.number()]),
 ]);
 const CancelReply = z.enum(['unknown', 'finished', 'cancelled', 'stopping']);
-const ViewReply = z
-  .tuple([
-    z.enum(['queued', 'running', 'completed', 'failed']),
-    z.number(),
-    z.coerce.number(),
-    z.string(),
-    z.coerce.number(),
-    z.string(),
-    z.string(),
-    z.string(),
-    z.string(),
-    z.enum(['', 'cancelled', 'expired']),
-  ])
-  .nullable();
-/** What a view tells of the request itself. */
-const Owner = z.looseObject({ tenant: z.string().optional(), fingerprint: z.string().optional() });
 
 class QueueProducer implements Producer {
   readonly model: string;
@@ -84,26 +90,35 @@ class QueueProducer implements Producer {
     if (this.#redis instanceof Cluster && options.durability === 'replicated') {
       // WAIT has no key: a Cluster would send it to any node.
       this.#redis.disconnect();
-      throw new RangeError('DURABILITY=replicated cannot be had on a Redis Cluster');
+      throw new RangeError('DURABILITY=replicated cannot be had on a Redis Cluster: set it to local');
     }
   }
 
-  async submit(request: GenerateRequest, { id, priority, sharingKey = '' }: SubmitOptions): Promise<void> {
+  async submit(request: GenerateRequest, options: SubmitOptions): Promise<Accepted> {
+    const { id, priority, sharingKey = '', listed = false, webhookUrl = '', checked = false } = options;
     checkJobId(id);
     checkPriority(priority);
     if (sharingKey !== '') checkSharingKey(sharingKey);
-    const data = JSON.stringify(sharingKey === '' ? checkRequest(request) : generationOf(checkRequest(request)));
+    if (webhookUrl !== '') checkWebhook(webhookUrl, sharingKey);
+    const sound = checked ? request : checkRequest(request);
+    const data = JSON.stringify(sharingKey === '' ? sound : generationOf(sound));
     const jobId = sharingKey === '' ? id : `shared-${randomUUID()}`;
     const { bull, own } = this.#keys;
     const { resultTtlS, maxQueueSize, maxQueueWaitMs } = this.#options;
     const limits = [bull, own, resultTtlS, maxQueueSize, maxQueueWaitMs];
     const job = [jobId, JOB_NAME, priority + 1, workOf(request), request.deadline ?? 0, data];
-    const args = [...limits, ...job, recordTtlMs(resultTtlS), sharingKey, id];
+    const list = listed ? listName(request.tenant) : '';
+    const args = [...limits, ...job, recordTtlMs(resultTtlS), sharingKey, id, activeTraceContext(), list, webhookUrl];
     const reply = SubmitReply.parse(await promptly(this.#redis, (redis) => SUBMIT.run(redis, bull, args)));
-    if (reply[0] === 'added' && this.#options.durability === 'replicated') await this.#untilReplicated();
-    if (reply[0] === 'full') throw queueFull(reply[1], reply[2], maxQueueSize);
-    if (reply[0] === 'slow') throw waitTooLong(reply[1], reply[1] - maxQueueWaitMs);
+    if (reply[0] === 'full') throw queueFull(reply[1], reply[2], reply[3]);
+    if (reply[0] === 'slow') throw waitTooLong(reply[1], reply[1] - reply[3]);
+    if (reply[0] === 'hooked') throw tooManyWebhooks(reply[1]);
     if (reply[0] === 'late') throw reply[1] > 0 ? waitTooLong(reply[1], reply[1]) : deadlineExceeded();
+    if (this.#options.durability === 'replicated') await this.#untilReplicated();
+    if (reply[0] !== 'added') this.#options.onReused?.(reply[0]);
+    if (reply.length === 1) return {};
+    const [, position, predicted] = reply;
+    return { position, ...(predicted < 0 ? {} : { estimatedWaitMs: predicted }) };
   }
 
   async #untilReplicated(): Promise<void> {
@@ -120,26 +135,20 @@ class QueueProducer implements Producer {
   async view(id: string): Promise<JobView | undefined> {
     checkJobId(id);
     const { bull, own } = this.#keys;
-    const reply = ViewReply.parse(await promptly(this.#redis, (redis) => VIEW.run(redis, bull, [bull, own, id])));
-    if (reply === null) return undefined;
-    const [state, position, queuedAt, finishedOn, attempts, returnvalue, failedReason, data, wait, ownEnd] = reply;
-    if (ownEnd !== '') return { id, status: ownEnd, queuedAt, attempts, error: endOfRecord(ownEnd) };
-    const error = state === 'failed' ? errorOf(failedReason) : undefined;
-    const result = state === 'completed' ? GenerateResult.safeParse(parseJson(returnvalue)).data : undefined;
-    const { tenant, fingerprint } = Owner.safeParse(parseJson(data)).data ?? {};
-    return {
-      id,
-      status: statusOf(state, error),
-      queuedAt,
-      attempts,
-      ...(finishedOn === '' ? {} : { finishedAt: Number(finishedOn) }),
-      ...(position < 0 ? {} : { position }),
-      ...(wait === '' ? {} : { estimatedWaitMs: Number(wait) }),
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(fingerprint === undefined ? {} : { fingerprint }),
-      ...(result === undefined ? {} : { result }),
-      ...(error === undefined ? {} : { error }),
-    };
+    return readViewReply(id, await promptly(this.#redis, (redis) => VIEW.run(redis, bull, [bull, own, id])));
+  }
+
+  async request(id: string): Promise<GenerateRequest | undefined> {
+    checkJobId(id);
+    const { bull, own } = this.#keys;
+    return readRequestReply(await promptly(this.#redis, (redis) => VIEW.run(redis, bull, [bull, own, id])));
+  }
+
+  async list({ tenant, after, limit }: ListOptions): Promise<{ jobs: ListedJob[]; more: boolean }> {
+    const { bull, own } = this.#keys;
+    const place = after === undefined ? ['', '', ''] : [after.id ?? '', after.at, after.shown === true ? '1' : ''];
+    const args = [bull, own, listName(tenant), limit, ...place];
+    return readListReply(await promptly(this.#redis, (redis) => LIST.run(redis, bull, args)));
   }
 
   async cancel(id: string): Promise<'cancelled' | 'stopping' | 'finished' | 'unknown'> {
@@ -163,6 +172,17 @@ class QueueProducer implements Producer {
     );
     const [wait, prioritized, delayed, active] = counts;
     return { waiting: wait + prioritized + delayed, running: active };
+  }
+
+  async inspect(): Promise<QueueState> {
+    const { bull } = this.#keys;
+    const reply = await promptly(this.#redis, (redis) => DEPTH.run(redis, bull, [bull]));
+    const [paused = 0, unfiled = 0, delayed = 0, running = 0, suspects = 0, ...prioritised] = z
+      .array(z.number())
+      .parse(reply);
+    // Jobs that foreign producers added without a priority are filed under the default one by the next claim.
+    const waiting = prioritised.map((jobs, priority) => jobs + (priority === DEFAULT_PRIORITY ? unfiled : 0));
+    return { paused: paused === 1, waiting, suspects, delayed, running };
   }
 
   async close(): Promise<void> {

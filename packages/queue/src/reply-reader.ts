@@ -145,6 +145,8 @@ class ReplyReader implements Replies {
 
   #deliver(jobId: string, events: RequestEvent[] | undefined): void {
     for (const ear of this.#ears.get(jobId) ?? []) {
+      // It is alive again: its next silence is looked into as soon as its first.
+      this.#patience.delete(ear);
       if (events === undefined) ear.doubt();
       else for (const event of events) ear.offer(event);
     }

@@ -45,7 +45,7 @@ describe('requests that share a generation', () => {
     return jobs;
   }
 
-  const submit = (id: string, { priority = 5, deadline = 0 } = {}): Promise<void> =>
+  const submit = (id: string, { priority = 5, deadline = 0 } = {}): Promise<unknown> =>
     queue.producer.submit(sampleRequest(deadline === 0 ? {} : { deadline }), { id, priority, sharingKey: key });
   const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
 

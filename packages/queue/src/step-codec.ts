@@ -60,6 +60,8 @@ export interface StepReply {
 /** Codes of step.ts. */
 export const NOT_HELD = -1;
 export const FAILED: number = -100;
+/** Redis was out of memory: that says nothing of the item. */
+export const FULL: number = -101;
 /** Minus the log's length. */
 export const TOO_SHORT: number = -1_000;
 
@@ -95,10 +97,24 @@ function encodeItem(item: Item): (string | number)[] {
   return [letter, id, token, replyTo, item.outbox.length, end.value];
 }
 
+/** Id, token, names and values of fields in turn, log entries. */
+type ClaimTuple = [string, string, string[], string[]];
+
+function isClaimTuple(value: unknown): value is ClaimTuple {
+  if (!Array.isArray(value) || value.length !== 4) return false;
+  const [id, token, fields, log] = value;
+  return typeof id === 'string' && typeof token === 'string' && isStrings(fields) && isStrings(log);
+}
+
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+}
+
 const RawReply = z.tuple([
   z.array(z.number()),
   z.array(z.string()),
-  z.array(z.tuple([z.string(), z.string(), z.array(z.string()), z.array(z.string())])),
+  // Checked by hand: a dozen strings per job, and this is where a worker spends its time at a backlog.
+  z.custom<ClaimTuple[]>((claims) => Array.isArray(claims) && claims.every(isClaimTuple)),
   z.tuple([z.number(), z.number(), z.number(), z.number()]),
 ]);
 

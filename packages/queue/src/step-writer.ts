@@ -11,14 +11,15 @@ import {
   type EndOutcome,
   encodeStep,
   FAILED,
+  FULL,
   type Item,
   NOT_HELD,
   type StepLimits,
   TOO_SHORT,
 } from './step-codec.ts';
 
-/** Tokens of steps shorter than this share a round trip: RedisClient load follows time, not speed. Ends and claims do not wait. */
-const SHORTEST_INTERVAL_MS = 15;
+/** Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Ends and claims do not wait. */
+const SHORTEST_INTERVAL_MS = 20;
 /** Round trips under way at once: worker and Redis overlap, and nothing piles up. */
 const MOST_IN_FLIGHT = 2;
 /** Chunks of one job, and items of all jobs, in one round trip. */
@@ -199,8 +200,8 @@ export class StepWriter {
     let tokens = 0;
     for (const [index, item] of items.entries()) {
       const code = codes[index] ?? FAILED;
-      if (code === FAILED) {
-        this.#retry(item);
+      if (code === FAILED || code === FULL) {
+        this.#retry(item, code);
       } else if (item.kind === 'end') {
         this.#settleEnd(item, code);
       } else if (code === NOT_HELD) {
@@ -236,9 +237,9 @@ export class StepWriter {
     item.settle(code === 0 ? 'done' : 'lost');
   }
 
-  /** Redis answered, but this item failed inside the script (out of memory, a key of a foreign type). */
-  #retry(item: Item): void {
-    const failures = (this.#failures.get(item.outbox) ?? 0) + 1;
+  /** Redis answered, but this item failed inside the script: for want of memory, or (a key of a foreign type) for good. */
+  #retry(item: Item, code: number): void {
+    const failures = (this.#failures.get(item.outbox) ?? 0) + (code === FULL ? 0 : 1);
     this.#failures.set(item.outbox, failures);
     if (item.kind === 'end') this.#ending.set(item.outbox, item);
     if (failures > MOST_FAILURES) {

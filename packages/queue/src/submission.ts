@@ -1,4 +1,4 @@
-import { GenerateRequest, LOWEST_PRIORITY, OpaqueId, ShoalError } from '@shoal/protocol';
+import { GenerateRequest, LOWEST_PRIORITY, OpaqueId, ShoalError, WebhookUrl } from '@shoal/protocol';
 
 const LONGEST_RETRY_AFTER_MS = 30_000;
 const SHORTEST_RETRY_AFTER_MS = 1_000;
@@ -23,6 +23,20 @@ export function checkSharingKey(key: string): void {
   if (OpaqueId.safeParse(key).success) return;
   const message = 'a sharing key must match [A-Za-z0-9_-]{1,64}';
   throw new ShoalError('invalid_request_error', message, { param: 'sharingKey' });
+}
+
+/** Throws `invalid_request_error` for a URL that nothing could be sent to, and for one with a shared generation. */
+export function checkWebhook(url: string, sharingKey: string): void {
+  const parsed = WebhookUrl.safeParse(url);
+  const problem = parsed.success ? undefined : parsed.error.issues[0]?.message;
+  if (problem === undefined && sharingKey === '') return;
+  const message = problem ?? 'a request with a webhook cannot share its generation';
+  throw new ShoalError('invalid_request_error', `webhookUrl: ${message}`, { param: 'webhookUrl' });
+}
+
+export function tooManyWebhooks(waiting: number): ShoalError {
+  const message = `${waiting} webhooks wait to be delivered already; check their receivers, then try again`;
+  return new ShoalError('queue_full', message, { retryAfterMs: LONGEST_RETRY_AFTER_MS });
 }
 
 /** What of a request its generation needs; deadline, reader and fingerprint are the record's own. */

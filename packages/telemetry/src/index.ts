@@ -1,9 +1,16 @@
-export type { ApiMeasurements, ApiMetrics, QueueDepthSample } from './api-metrics.ts';
+export type { ApiMeasurements, ApiMetrics, ModelSample } from './api-metrics.ts';
 export { createApiMetrics } from './api-metrics.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
-export { createLogger } from './logger.ts';
+export { createLogger, toggleLevelOnSignal } from './logger.ts';
 export { observeConsumer } from './observe-consumer.ts';
 export { observeEngine } from './observe-engine.ts';
 export { renderMetricsDocs } from './render-docs.ts';
+export { isLogged, logJob } from './request-log.ts';
+export { Throughput } from './throughput.ts';
+export type { BatchSpans } from './tracing/batch-spans.ts';
+export type { JobSpans } from './tracing/job-spans.ts';
+export type { ServerSpan, ServerSpans } from './tracing/server-spans.ts';
+export { startTracing, type Tracing, type TracingOptions } from './tracing/start-tracing.ts';
+export { type JobListener, watchJob } from './watch-job.ts';
 export type { WorkerMeasurements, WorkerMetrics } from './worker-metrics.ts';
 export { createWorkerMetrics } from './worker-metrics.ts';

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+import { trace } from '@opentelemetry/api';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 
@@ -8,6 +10,8 @@ export interface LoggerOptions {
   name: string;
   /** Least severe level that is written. */
   level: string;
+  /** On every line: the worker's id, say. */
+  fields?: Readonly<Record<string, string>>;
   /** Where lines go; standard output by default. */
   destination?: DestinationStream;
   /** Coloured one-liners for people in place of JSON; by default when standard output is a terminal. */
@@ -30,6 +34,8 @@ export function createLogger(options: LoggerOptions): Logger {
   const settings = {
     name: options.name,
     level: options.level,
+    base: { pid: process.pid, hostname: hostname(), ...options.fields },
+    mixin: traceFields,
     redact: {
       paths: [...PRIVATE_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`])],
       censor: REDACTED,
@@ -38,6 +44,26 @@ export function createLogger(options: LoggerOptions): Logger {
   const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
   const pretty = options.pretty ?? (options.destination === undefined && process.stdout.isTTY === true);
   return pino(settings, pretty ? prettily(destination) : destination);
+}
+
+/** The trace that a line belongs to: what is logged while a request is worked on is found beside its spans. */
+function traceFields(): { traceId?: string } {
+  const active = trace.getActiveSpan()?.spanContext();
+  return active === undefined ? {} : { traceId: active.traceId };
+}
+
+/**
+ * SIGUSR2 makes a process talkative (`debug`) and, the second time, as it was: the log level can be had without a
+ * restart, also while Redis is away.
+ */
+export function toggleLevelOnSignal(logger: Logger): void {
+  let before: string | undefined;
+  process.on('SIGUSR2', () => {
+    const level = before ?? 'debug';
+    before = before === undefined ? logger.level : undefined;
+    logger.level = level;
+    logger.info({ level }, 'log level');
+  });
 }
 
 /** Rewrites each line on its way; synchronous, so that the last words of a process are not lost. */

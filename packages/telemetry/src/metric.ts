@@ -1,11 +1,20 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+import {
+  Counter,
+  type CounterConfiguration,
+  collectDefaultMetrics,
+  Gauge,
+  type GaugeConfiguration,
+  Histogram,
+  type HistogramConfiguration,
+  type Registry,
+} from 'prom-client';
 
 /** One metric as documentation and registry need it. */
 export interface MetricRow {
   readonly name: string;
   /** What one unit of it means. */
   readonly help: string;
-  readonly unit: 'ratio' | 'seconds' | 'tokens' | 'requests' | 'sequences' | 'batches' | 'jobs' | 'errors';
+  readonly unit: 'ratio' | 'seconds' | 'tokens' | 'requests' | 'sequences' | 'jobs' | 'workers' | 'errors' | 'value';
   readonly labels: readonly string[];
   /** Upper bounds, for histograms. */
   readonly buckets?: readonly number[];
@@ -27,25 +36,69 @@ export const STEP_BUCKETS: readonly number[] = [
 /** A prediction beside what came: one is right. */
 export const RATIO_BUCKETS: readonly number[] = [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4];
 
+/** How full: one is full. */
+export const FILL_BUCKETS: readonly number[] = [0.1, 0.25, 0.5, 0.75, 0.9, 1];
+
 /** Powers of two: batch sizes. */
 export const SIZE_BUCKETS: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
-export function counter(row: MetricRow, registry: Registry): Counter {
-  return new Counter({ ...common(row), registers: [registry] });
+/** Makes instruments, all in one registry. */
+export interface Instruments {
+  counter(row: MetricRow): Counter;
+  /** A gauge that is set by hand, or read by `collect` whenever the metrics are scraped. */
+  gauge(row: MetricRow, collect?: (gauge: Gauge) => void | Promise<void>): Gauge;
+  histogram(row: MetricRow): Histogram;
 }
 
-/** A gauge that is set by hand, or read by `collect` whenever the metrics are scraped. */
-export function gauge(row: MetricRow, registry: Registry, collect?: (gauge: Gauge) => void | Promise<void>): Gauge {
-  const created: Gauge = new Gauge({
-    ...common(row),
-    registers: [registry],
-    ...(collect === undefined ? {} : { collect: () => collect(created) }),
-  });
-  return created;
+export function instrumentsOf(registry: Registry): Instruments {
+  const registers = [registry];
+  return {
+    counter: (row) => new Counter({ ...common(row), registers }),
+    gauge: (row, collect) => {
+      const created: Gauge = new Gauge({
+        ...common(row),
+        registers,
+        ...(collect === undefined ? {} : { collect: () => collect(created) }),
+      });
+      return created;
+    },
+    histogram: (row) => new Histogram({ ...common(row), buckets: [...(row.buckets ?? LATENCY_BUCKETS)], registers }),
+  };
 }
 
-export function histogram(row: MetricRow, registry: Registry): Histogram {
-  return new Histogram({ ...common(row), buckets: [...(row.buckets ?? LATENCY_BUCKETS)], registers: [registry] });
+/** Instruments that measure nothing, for `METRICS=off`: a call costs nothing but itself. */
+export function silentInstruments(): Instruments {
+  const registers: Registry[] = [];
+  return {
+    counter: (row) => new SilentCounter({ ...common(row), registers }),
+    gauge: (row) => new SilentGauge({ ...common(row), registers }),
+    histogram: (row) => new SilentHistogram({ ...common(row), registers }),
+  };
+}
+
+// prom-client gives each instrument its methods as properties of its own, which no method of a subclass covers.
+
+class SilentCounter extends Counter {
+  constructor(configuration: CounterConfiguration<string>) {
+    super(configuration);
+    this.inc = () => {};
+  }
+}
+
+class SilentGauge extends Gauge {
+  constructor(configuration: GaugeConfiguration<string>) {
+    super(configuration);
+    this.inc = () => {};
+    this.dec = () => {};
+    this.set = () => {};
+  }
+}
+
+class SilentHistogram extends Histogram {
+  constructor(configuration: HistogramConfiguration<string>) {
+    super(configuration);
+    this.observe = () => {};
+  }
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { EngineFact } from '@shoal/engine';
+import type { WorkerReport } from '@shoal/protocol';
 import type { ConsumerFact } from '@shoal/queue';
 import { expect, test } from 'vitest';
-import { apiMetricTable, createApiMetrics } from './api-metrics.ts';
+import { apiMetricTable, createApiMetrics, type ModelSample } from './api-metrics.ts';
 import type { MetricRow } from './metric.ts';
 import { observeConsumer } from './observe-consumer.ts';
 import { observeEngine } from './observe-engine.ts';
@@ -24,9 +25,10 @@ function source<Fact>(): { observe(listener: (fact: Fact) => void): () => void; 
 }
 
 test('the engine’s facts become samples', async () => {
-  const metrics = createWorkerMetrics({ model: 'minnow' });
+  let now = { waiting: 3, running: 2, slots: 16, steps: 9, kvUsedTokens: 32, kvBudgetTokens: 128 };
+  const metrics = createWorkerMetrics({ model: 'minnow', stats: () => now });
   const facts = source<EngineFact>();
-  const stop = observeEngine({ ...facts, stats: () => ({ waiting: 3, running: 2, slots: 16, steps: 9 }) }, metrics);
+  const stop = observeEngine({ ...facts, stats: () => now }, metrics);
 
   facts.tell({ type: 'step', phase: 'decode', batchSize: 2, tokens: 2, paddingTokens: 5, durationMs: 4 });
   const batch = {
@@ -67,6 +69,14 @@ test('the engine’s facts become samples', async () => {
   expect(text).toContain('shoal_sequences_total{outcome="stop",model="minnow"} 1\n');
   expect(text).toContain('shoal_generation_tokens_total{model="minnow"} 9\n');
   expect(text).toContain('shoal_sequences{state="waiting",model="minnow"} 3\n');
+  expect(text).toContain('shoal_step_fill_ratio_sum{model="minnow",phase="decode"} 0.125\n');
+  expect(text).toContain('shoal_inter_token_latency_seconds_sum{model="minnow"} 0.006\n');
+  expect(text).toContain('shoal_prefix_hits_total{model="minnow"} 1\n');
+  expect(text).toContain('shoal_kv_cache_usage_ratio{model="minnow"} 0.25\n');
+  now = { ...now, waiting: 0, kvUsedTokens: 0 };
+  const later = await metrics.registry.metrics();
+  expect(later).toContain('shoal_sequences{state="waiting",model="minnow"} 0\n');
+  expect(later).toContain('shoal_kv_cache_usage_ratio{model="minnow"} 0\n');
 });
 
 test('the consumer’s facts become samples, its errors also log lines', async () => {
@@ -95,12 +105,57 @@ test('the consumer’s facts become samples, its errors also log lines', async (
   expect(warnings).toEqual(['connection lost']);
 });
 
-test('queue depth is read at each scrape, and forgotten with its model', async () => {
-  let depths = [{ model: 'minnow', waiting: 4, running: 2 }];
-  const { registry } = createApiMetrics(() => Promise.resolve(depths));
-  expect(await registry.metrics()).toContain('shoal_queue_depth{model="minnow",state="waiting"} 4\n');
-  depths = [];
+const queue = { paused: false, waiting: [0, 0, 0, 0, 0, 4, 1, 0, 0, 0], suspects: 1, delayed: 3, running: 2 };
+const report: WorkerReport = {
+  ...{ worker: 'w1', state: 'ready', slots: 16, running: 2, waiting: 1, startedAt: 0 },
+  ...{ kvUsedTokens: 30, kvBudgetTokens: 100, tokensPerSecond: 7, settings: { MAX_BATCH_SIZE: '16' } },
+};
+
+test('queues and fleet are read at each scrape, once, and forgotten with their model', async () => {
+  let models: ModelSample[] = [
+    { model: 'minnow', queue, workers: [report, { ...report, worker: 'w2', state: 'draining', kvUsedTokens: 10 }] },
+  ];
+  let asked = 0;
+  const { registry } = createApiMetrics(async () => {
+    asked += 1;
+    return models;
+  });
+  const text = await registry.metrics();
+  expect(asked).toBe(1);
+  for (const line of [
+    'shoal_queue_depth{model="minnow",state="waiting",priority="5"} 4',
+    'shoal_queue_depth{model="minnow",state="waiting",priority="6"} 1',
+    'shoal_queue_depth{model="minnow",state="delayed",priority=""} 3',
+    'shoal_queue_depth{model="minnow",state="running",priority=""} 2',
+    'shoal_queue_load{model="minnow"} 8',
+    'shoal_queue_paused{model="minnow"} 0',
+    'shoal_fleet_workers{model="minnow",state="ready"} 1',
+    'shoal_fleet_workers{model="minnow",state="draining"} 1',
+    'shoal_fleet_slots{model="minnow"} 32',
+    'shoal_fleet_sequences{model="minnow",state="running"} 4',
+    'shoal_fleet_kv_cache_usage_ratio{model="minnow"} 0.2',
+    'shoal_fleet_tokens_per_second{model="minnow"} 14',
+    'shoal_fleet_setting{model="minnow",setting="MAX_BATCH_SIZE",value="16"} 2',
+  ]) {
+    expect(text).toContain(`${line}\n`);
+  }
+  models = [{ model: 'minnow', queue: { ...queue, paused: true }, workers: [] }];
+  const paused = await registry.metrics();
+  expect(paused).toContain('shoal_queue_load{model="minnow"} 0\n');
+  expect(paused).toContain('shoal_fleet_workers{model="minnow",state="ready"} 0\n');
+  models = [];
   expect(await registry.metrics()).not.toContain('shoal_queue_depth{');
+});
+
+test('switched off, nothing is measured', async () => {
+  const worker = createWorkerMetrics({ model: 'minnow', enabled: false });
+  worker.generationTokens.inc(5);
+  worker.requestQueueTime.observe(1);
+  const api = createApiMetrics(async () => [{ model: 'minnow', queue, workers: [report] }], { enabled: false });
+  api.requests.inc({ model: 'minnow', endpoint: '/', outcome: 'completed' });
+  expect([await worker.registry.metrics(), await api.registry.metrics()]).toEqual(['\n', '\n']);
+  expect(await worker.generationTokens.get()).toMatchObject({ values: [{ value: 0 }] });
+  expect((await worker.requestQueueTime.get()).values.every(({ value }) => value === 0)).toBe(true);
 });
 
 test('both registries tell of the event loop', async () => {

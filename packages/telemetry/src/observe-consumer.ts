@@ -17,6 +17,7 @@ export function observeConsumer(
 function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
   switch (fact.type) {
     case 'claimed':
+      metrics.claims.inc();
       // The two times come from two machines' clocks: a small negative difference is clock skew, not a figure.
       metrics.requestQueueTime.observe(Math.max(0, fact.queueMs) / 1000);
       if (fact.predictedMs !== undefined) {
@@ -27,6 +28,10 @@ function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
       return;
     case 'finished':
       metrics.jobs.inc({ outcome: fact.outcome });
+      if (fact.totalMs !== undefined) metrics.jobLatency.observe({ outcome: fact.outcome }, fact.totalMs / 1000);
+      return;
+    case 'recovered':
+      metrics.stalledJobs.inc(fact.jobIds.length);
       return;
     case 'emit':
       metrics.emitDuration.observe(fact.durationMs / 1000);

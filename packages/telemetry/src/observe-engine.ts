@@ -1,14 +1,16 @@
 import type { EngineFact, GenerationEngine } from '@shoal/engine';
+import { TokenGap } from './token-gap.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 /** Turns the engine's facts into metrics. Returns the function that stops it. */
 export function observeEngine(engine: Pick<GenerationEngine, 'observe' | 'stats'>, metrics: WorkerMetrics): () => void {
+  const gap = new TokenGap();
+  const slots = Math.max(1, engine.stats().slots);
   return engine.observe((fact) => {
     recordFact(fact, metrics);
-    const { waiting, running, slots } = engine.stats();
-    metrics.sequencesNow.set({ state: 'waiting' }, waiting);
-    metrics.sequencesNow.set({ state: 'running' }, running);
-    metrics.slots.set(slots);
+    if (fact.type === 'step') metrics.stepFillRatio.observe({ phase: fact.phase }, fact.batchSize / slots);
+    const gapMs = gap.after(fact);
+    if (gapMs !== undefined) metrics.interTokenLatency.observe(gapMs / 1000);
   });
 }
 
@@ -28,6 +30,7 @@ function recordFact(fact: EngineFact, metrics: WorkerMetrics): void {
       metrics.failedRuns.inc({ phase: fact.phase });
       return;
     case 'prefix-hit':
+      metrics.prefixHits.inc();
       metrics.prefixHitTokens.inc(fact.tokens);
       return;
     case 'preempted':

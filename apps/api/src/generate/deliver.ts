@@ -8,7 +8,7 @@ import { EventStream, streamOptions } from './event-stream.ts';
 import type { GenerationSpec } from './generation-spec.ts';
 import type { RequestMeasure } from './measure.ts';
 import type { RequestScope } from './request-scope.ts';
-import { type Answer, choicesOf, type ResponseMeta, type ResponseShape } from './response-shape.ts';
+import { type Answer, choicesOf, type ResponseMeta, type ResponseShape, systemFingerprint } from './response-shape.ts';
 import type { SubmittedJob } from './submission.ts';
 
 /** One request on its way: what its jobs are, and what is known of it so far. */
@@ -24,12 +24,21 @@ export interface InFlight {
 /** The whole answer, when all of it is there. */
 export async function deliverWhole(inFlight: InFlight): Promise<object> {
   const answers = await followAll(inFlight, () => {});
-  return inFlight.shape.whole(inFlight.meta, answers);
+  const { shape, meta } = inFlight;
+  return shape.whole({ ...meta, fingerprint: fingerprintOf(answers) ?? meta.fingerprint }, answers);
+}
+
+/** What computed the answers, where they were all computed alike. */
+function fingerprintOf(answers: readonly Answer[]): string | undefined {
+  const [first, ...others] = answers.map(({ result }) => result.numerics);
+  if (first === undefined || others.some((other) => other !== first)) return undefined;
+  return systemFingerprint(first);
 }
 
 /** The answer as it comes. Nothing is returned: it has been sent. */
 export async function deliverStream(deps: ServerDeps, inFlight: InFlight, reply: FastifyReply): Promise<undefined> {
-  const { shape, meta, spec } = inFlight;
+  const { shape, spec } = inFlight;
+  const meta = { ...inFlight.meta };
   const events = new EventStream(reply, streamOptions(deps));
   // With include_usage, OpenAI's chunks all carry `usage`; it is null in all but the last.
   const send = (chunk: object): Promise<void> =>
@@ -42,7 +51,10 @@ export async function deliverStream(deps: ServerDeps, inFlight: InFlight, reply:
   try {
     const answers = await followAll(
       inFlight,
-      (first, event) => writers[first + (event.choice ?? 0)]?.write(event.text, event.logprobs),
+      (first, event) => {
+        if (event.run !== undefined) meta.fingerprint = systemFingerprint(event.run.numerics);
+        return writers[first + (event.choice ?? 0)]?.write(event.text, event.logprobs);
+      },
       async (answer) => {
         for (const choice of choicesOf(answer)) await writers[choice.index]?.finish(choice);
       },

@@ -101,3 +101,15 @@ function promptBytes(input: GenerationInput): number {
   if ('messages' in input) return input.messages.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
   return 0;
 }
+
+const USUAL_TOKENS = 256;
+const BYTES_PER_TOKEN = 4;
+
+/** Tokens of prompts and answers that a request may come to, for accounts that cannot wait for its end. */
+export function expectedTokens({ inputs, params }: GenerationSpec): number {
+  const answer = (params.maxTokens ?? USUAL_TOKENS) * (params.n ?? 1);
+  const prompts = inputs.map((input) =>
+    'promptTokenIds' in input ? input.promptTokenIds.length : Math.ceil(promptBytes(input) / BYTES_PER_TOKEN),
+  );
+  return prompts.reduce((sum, prompt) => sum + prompt + answer, 0);
+}

@@ -5,7 +5,7 @@ import {
   ShoalError,
   type TokenLogprob,
 } from '@shoal/protocol';
-import type { JobView } from '@shoal/queue';
+import type { JobView, WebhookView } from '@shoal/queue';
 import { errorJson } from '../plugins/errors.ts';
 import { type Choice, choicesOf, rideOf, usageOf } from './response-shape.ts';
 
@@ -24,7 +24,12 @@ export function jobJson(view: JobView, model: string): object {
       : {}),
     ...(view.result === undefined ? {} : resultJson(view.id, view.result)),
     ...(view.error === undefined ? {} : errorJson(ShoalError.fromBody(view.error))),
+    ...(view.webhook === undefined ? {} : { webhook: webhookJson(view.webhook) }),
   };
+}
+
+function webhookJson({ state, attempts, lastError }: WebhookView): object {
+  return { state, attempts, ...(lastError === undefined ? {} : { last_error: lastError }) };
 }
 
 /** One event of a job's stream. */

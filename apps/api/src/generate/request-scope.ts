@@ -8,8 +8,11 @@ export interface RequestScope {
   readonly signal: AbortSignal;
   /** Ends it early, for a reason of one's own. */
   abort(reason: ShoalError): void;
-  /** Lets go of timers and listeners, and closes whatever hangs on the signal. Idempotent. */
-  end(): void;
+  /**
+   * Lets go of timers and listeners, and closes whatever hangs on the signal, unless that is `over` by itself.
+   * Idempotent.
+   */
+  end(over?: boolean): void;
 }
 
 /** The worker ends a request at its deadline and says so; past this grace the API says it itself. */
@@ -31,7 +34,11 @@ export function openScope(
     if (!response.writableFinished) abort(new ShoalError('cancelled', 'the caller closed the connection'));
   };
   const onShutdown = (): void => {
-    abort(new ShoalError('unavailable', 'this server is shutting down; try again', { retryAfterMs: 1000 }));
+    abort(
+      new ShoalError('unavailable', 'this server is shutting down; follow the job at another one, or try again', {
+        retryAfterMs: 1000,
+      }),
+    );
   };
   const { timeoutMs } = options;
   const onDeadline = (): void => {
@@ -48,11 +55,11 @@ export function openScope(
   return {
     signal: controller.signal,
     abort,
-    end() {
+    end(over = false) {
       clearTimeout(timer);
       response.off('close', onClose);
       options.shutdown.removeEventListener('abort', onShutdown);
-      controller.abort(ENDED);
+      if (!over) controller.abort(ENDED);
     },
   };
 }

@@ -7,7 +7,7 @@ export interface ResponseMeta {
   /** Unix time in seconds. */
   created: number;
   model: string;
-  /** Changes when the answers may: model revision and execution provider. */
+  /** Changes when the answers may; see {@link systemFingerprint}. */
   fingerprint: string;
 }
 
@@ -46,6 +46,11 @@ export interface ResponseShape {
   usage(meta: ResponseMeta, answers: readonly Answer[]): object;
 }
 
+/** OpenAI's `system_fingerprint`, from the numerics fingerprint of a worker: model files, dtype, provider, processor. */
+export function systemFingerprint(numerics: string): string {
+  return `fp_${numerics}`;
+}
+
 /** The choices of one job. */
 export function choicesOf(answer: Answer): Choice[] {
   const choices = answer.result.choices ?? [answer.result];
@@ -75,11 +80,14 @@ export function ridesOf(answers: readonly Answer[]): { response: object; choice:
 }
 
 /** Which job it was, and in what company it ran. Times are Unix milliseconds. */
-export function rideOf({ jobId, result: { ride, seed, timings } }: Pick<Answer, 'jobId' | 'result'>): object {
+export function rideOf({ jobId, result }: Pick<Answer, 'jobId' | 'result'>): object {
+  const { ride, seed, timings, numerics, resumes } = result;
   return {
     job_id: jobId,
     worker: ride.worker,
     batch: { id: ride.batchId, size: ride.batchSize },
+    ...(numerics === undefined ? {} : { numerics }),
+    ...(resumes === undefined ? {} : { resumes }),
     seed,
     timings: {
       queued_at: timings.queuedAt,

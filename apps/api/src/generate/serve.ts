@@ -6,7 +6,7 @@ import { deliverStream, deliverWhole } from './deliver.ts';
 import { checkAgainstModel, type GenerationSpec } from './generation-spec.ts';
 import { measureRequest } from './measure.ts';
 import { openScope } from './request-scope.ts';
-import type { ResponseMeta, ResponseShape } from './response-shape.ts';
+import { type ResponseMeta, type ResponseShape, systemFingerprint } from './response-shape.ts';
 import { cancelQuietly, mayReuse, type SubmittedJob, submitAndListen } from './submission.ts';
 
 /** The served model of that name; throws `model_not_found`. */
@@ -27,7 +27,8 @@ export interface Call {
 
 /**
  * Answers a request whose caller waits: checks it against the model, queues its jobs, follows them, and words what comes
- * as a whole or as a stream. When the caller leaves, or anything fails, its jobs are cancelled.
+ * as a whole or as a stream. When the caller leaves, or anything fails, its jobs are cancelled, except those of a stream
+ * that has begun and that only this server cannot go on with: the caller may follow them at another one.
  */
 export async function serveGeneration(
   context: ServerContext,
@@ -36,12 +37,13 @@ export async function serveGeneration(
   call: Call,
 ): Promise<object | undefined> {
   const { request, reply } = call;
-  const visit = context.limits.enter(request.tenant);
+  const timeoutMs = spec.timeoutMs ?? context.config.requestTimeoutMs;
+  const visit = await context.limits.enter(request.tenant, timeoutMs);
   reply.headers(visit.headers);
   const measure = measureRequest(context.metrics, context.clock, call.endpoint);
-  const timeoutMs = spec.timeoutMs ?? context.config.requestTimeoutMs;
   const scope = openScope(reply.raw, { timeoutMs, shutdown: context.shutdown });
   let cancel = async (): Promise<void> => {};
+  let over = false;
   try {
     const model = await findModel(context, spec.model);
     measure.model = model.card.name;
@@ -52,16 +54,18 @@ export async function serveGeneration(
 
     const inFlight = { spec, shape, meta, jobs, scope, measure };
     const answer = spec.stream ? await deliverStream(context, inFlight, reply) : await deliverWhole(inFlight);
+    over = true;
     measure.done('completed');
     return answer;
   } catch (error) {
-    await cancel();
+    const goesOn = reply.raw.headersSent && error instanceof ShoalError && error.code === 'unavailable';
+    if (!goesOn) await cancel();
     measure.done(error instanceof ShoalError ? error.code : 'inference_error');
     if (reply.sent || reply.raw.headersSent) return undefined;
     throw error;
   } finally {
     visit.leave(measure.tokens);
-    scope.end();
+    scope.end(over);
   }
 }
 
@@ -87,6 +91,7 @@ async function accept(
   // The prompt is Redis's to keep now: thousands of callers may wait, and each would hold a copy.
   spec.inputs = [];
   request.body = undefined;
-  const fingerprint = `${card.revision}-${card.executionProvider}`;
+  // Until a worker says which one it is, the one that announced the model last speaks for all.
+  const fingerprint = systemFingerprint(card.fingerprint ?? `${card.revision}-${card.executionProvider}`);
   return { meta: { id, created: Math.floor(acceptedAt / 1000), model: card.name, fingerprint }, jobs };
 }

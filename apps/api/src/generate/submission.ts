@@ -61,12 +61,12 @@ async function submitOne(
 ): Promise<SubmittedJob> {
   if (sharingKey !== undefined) {
     // The generation may have begun long ago: it is read from its log.
-    await producer.submit(request, { id, priority, sharingKey });
+    await producer.submit(request, { id, priority, sharingKey, checked: true });
     return { id, index, events: replies.attach(id, { signal }) };
   }
   // The ear opens before the job exists, so that no event can come too early.
   const events = replies.listen(id, signal);
-  await producer.submit({ ...request, replyTo: replies.replyTo }, { id, priority });
+  await producer.submit({ ...request, replyTo: replies.replyTo }, { id, priority, checked: true });
   return { id, index, events };
 }
 

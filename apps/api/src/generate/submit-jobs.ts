@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ShoalError } from '@shoal/protocol';
-import type { JobView } from '@shoal/queue';
+import type { Accepted, JobView } from '@shoal/queue';
 import type { ServerDeps } from '../deps.ts';
 import type { ServedModel } from '../models.ts';
 import { ChatBody, CompletionBody, type JobBody } from '../schemas/bodies.ts';
@@ -20,6 +20,7 @@ export interface AcceptedJob {
 
 /** A job about to be submitted. */
 interface JobDraft extends Draft {
+  webhookUrl: string | undefined;
   id: string;
   model: ServedModel;
   priority: number;
@@ -34,13 +35,19 @@ export interface JobCaller {
   reuse: boolean;
 }
 
+/** What one job is asked, and who is told of its end. */
+export interface JobSpec extends GenerationSpec {
+  webhookUrl?: string;
+}
+
 /** What a body of `/v1/jobs` asks; `index` is its place in an array of them. */
-export function specOfJob(body: JobBody, index: number): GenerationSpec {
+export function specOfJob(body: JobBody, index: number): JobSpec {
   const spec =
     body.endpoint === '/v1/completions'
       ? specOfCompletion(validate(CompletionBody, body))
       : specOfChat(validate(ChatBody, body));
-  if (spec.inputs.length === 1) return spec;
+  const url = body.webhook_url ?? undefined;
+  if (spec.inputs.length === 1) return url === undefined ? spec : { ...spec, webhookUrl: url };
   const message = `prompt: job ${index} has several prompts; submit one job for each`;
   throw new ShoalError('invalid_request_error', message, { param: 'prompt' });
 }
@@ -64,35 +71,58 @@ export function idempotencyKey(header: string | string[] | undefined, jobs: numb
  */
 export async function submitJobs(
   deps: ServerDeps,
-  specs: readonly GenerationSpec[],
+  specs: readonly JobSpec[],
   caller: JobCaller,
 ): Promise<AcceptedJob[]> {
   const drafts: JobDraft[] = [];
   for (const spec of specs) drafts.push(await draftOf(deps, spec, caller));
-  await submitAll(drafts);
+  const places = await submitAll(drafts);
 
   const [draft] = drafts;
-  if (draft === undefined || drafts.length > 1)
-    return drafts.map((each) => ({ view: unseen(deps, each), model: each.model.card.name }));
-  // It is accepted: not being able to look at it now changes nothing of that.
+  if (draft === undefined || drafts.length > 1 || caller.key === undefined) {
+    return drafts.map((each, index) => ({
+      view: { ...unseen(deps, each), ...places[index] },
+      model: each.model.card.name,
+    }));
+  }
+  // It is accepted, or was before: not being able to look at it now changes nothing of that.
   const view = await draft.model.producer.view(draft.id).catch(() => undefined);
   if (view !== undefined && view.fingerprint !== draft.request.fingerprint) throw conflict();
   return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name }];
 }
 
-async function draftOf(deps: ServerDeps, spec: GenerationSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
+async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
+  const { webhookUrl } = spec;
+  if (webhookUrl !== undefined) checkWebhook(deps, webhookUrl);
   const model = await findModel(deps, spec.model);
   checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
   const deadline = deps.clock() + (spec.timeoutMs ?? deps.config.maxQueueWaitMs);
   const { randomSeed } = deps;
-  const [draft] = draftsOf(spec, model, { tenant, deadline, randomSeed, reuse: reuse && key === undefined });
+  const [draft] = draftsOf(spec, model, {
+    tenant,
+    deadline,
+    randomSeed,
+    reuse: reuse && key === undefined && webhookUrl === undefined,
+  });
   if (draft === undefined) throw new RangeError('a job has one input');
-  const job = { ...draft, model, priority: spec.priority };
+  const job = { ...draft, model, priority: spec.priority, webhookUrl };
   if (key === undefined) return { ...job, id: deps.randomId() };
 
   const id = `k-${hash(JSON.stringify([tenant ?? null, key]))}`;
   await refuseElsewhere(deps, id, model);
   return { ...job, id, request: { ...draft.request, fingerprint: hash(JSON.stringify(spec)) } };
+}
+
+/** Refuses what could never be told. */
+function checkWebhook({ config }: ServerDeps, url: string): void {
+  const problem =
+    config.webhookSecret.length === 0
+      ? 'this server signs no webhooks; set WEBHOOK_SECRET'
+      : !config.webhookAllowPrivate && !url.startsWith('https:')
+        ? 'must be an https URL'
+        : undefined;
+  if (problem === undefined) return;
+  throw new ShoalError('invalid_request_error', `webhook_url: ${problem}`, { param: 'webhook_url' });
 }
 
 /** A key that was used for another model's queue cannot be seen by this one's. */
@@ -102,21 +132,29 @@ async function refuseElsewhere(deps: ServerDeps, id: string, model: ServedModel)
   if (views.some((view) => view !== undefined)) throw conflict();
 }
 
-async function submitAll(drafts: readonly JobDraft[]): Promise<void> {
+/** Where each of them stands now. */
+async function submitAll(drafts: readonly JobDraft[]): Promise<Accepted[]> {
+  const places: Accepted[] = [];
   for (let from = 0; from < drafts.length; from += AT_ONCE) {
     const group = drafts.slice(from, from + AT_ONCE);
     const submitted = await Promise.allSettled(
-      group.map(({ id, model, request, priority, sharingKey }) =>
-        model.producer.submit(request, { id, priority, ...(sharingKey === undefined ? {} : { sharingKey }) }),
+      group.map(({ id, model, request, priority, sharingKey, webhookUrl }) =>
+        model.producer.submit(request, {
+          ...{ id, priority, listed: true, checked: true },
+          ...(sharingKey === undefined ? {} : { sharingKey }),
+          ...(webhookUrl === undefined ? {} : { webhookUrl }),
+        }),
       ),
     );
     const refusal = submitted.find((outcome) => outcome.status === 'rejected');
+    for (const outcome of submitted) if (outcome.status === 'fulfilled') places.push(outcome.value);
     if (refusal === undefined) continue;
     // A job under a key may be an earlier submission's: it stays.
     const ours = drafts.slice(0, from + AT_ONCE).filter(({ request }) => request.fingerprint === undefined);
     await Promise.all(ours.map(({ id, model }) => cancelQuietly(model, [id])));
     throw refusal.reason;
   }
+  return places;
 }
 
 function unseen(deps: ServerDeps, { id }: JobDraft): JobView {

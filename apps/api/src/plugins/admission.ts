@@ -21,21 +21,25 @@ export function installAdmission(app: App, options: { maxInFlight: number }): Ad
   let open = true;
   let inFlight = 0;
   let onEmpty = (): void => {};
-  app.addHook('onRequest', async (request, reply) => {
-    if (!open) reply.header('connection', 'close');
-    if (!request.url.startsWith('/v1/')) return;
+  const refusal = (): ShoalError | undefined => {
     if (!open) {
-      throw new ShoalError('unavailable', 'this server is shutting down; try again', { retryAfterMs: RETRY_AFTER_MS });
+      return new ShoalError('unavailable', 'this server is shutting down; try again', { retryAfterMs: RETRY_AFTER_MS });
     }
-    if (inFlight >= options.maxInFlight) {
-      const message = `this server holds ${inFlight} requests already; try again shortly`;
-      throw new ShoalError('queue_full', message, { retryAfterMs: RETRY_AFTER_MS });
-    }
+    if (inFlight < options.maxInFlight) return undefined;
+    const message = `this server holds ${inFlight} requests already; try again shortly`;
+    return new ShoalError('queue_full', message, { retryAfterMs: RETRY_AFTER_MS });
+  };
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!open) reply.header('connection', 'close');
+    if (!request.url.startsWith('/v1/')) return done();
+    const refused = refusal();
+    if (refused !== undefined) return done(refused);
     inFlight += 1;
     reply.raw.once('close', () => {
       inFlight -= 1;
       if (inFlight === 0) onEmpty();
     });
+    done();
   });
   return {
     close() {

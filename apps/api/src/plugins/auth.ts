@@ -8,9 +8,10 @@ export function installAuth(app: App, keys: readonly ApiKey[]): void {
   app.decorateRequest('tenant', undefined);
   if (keys.length === 0) return;
   const known = keys.map(({ sha256, tenant }) => ({ hash: Buffer.from(sha256, 'hex'), tenant }));
-  app.addHook('onRequest', async (request) => {
-    if (!request.url.startsWith('/v1/')) return;
-    request.tenant = tenantOf(known, bearer(request.headers.authorization));
+  app.addHook('onRequest', (request, _reply, done) => {
+    // What is thrown here, fastify answers.
+    if (request.url.startsWith('/v1/')) request.tenant = tenantOf(known, bearer(request.headers.authorization));
+    done();
   });
 }
 

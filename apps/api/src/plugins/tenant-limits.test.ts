@@ -1,56 +1,78 @@
 import { expect, test } from 'vitest';
 import { testServer } from '../testing/test-server.ts';
+import { ProcessLedger } from './process-ledger.ts';
 import { TenantLimits } from './tenant-limits.ts';
 
 function limits(options: { maxInFlight?: number; tokensPerMinute?: number }) {
   const time = { now: 0 };
-  const made = new TenantLimits({ maxInFlight: 0, tokensPerMinute: 0, ...options, clock: () => time.now });
-  return { enter: (tenant: string | undefined) => made.enter(tenant), time };
+  let visits = 0;
+  const made = new TenantLimits({
+    ...{ maxInFlight: 0, tokensPerMinute: 0, ...options },
+    ledger: new ProcessLedger(() => time.now),
+    randomId: () => String(visits++),
+  });
+  return { enter: (tenant: string | undefined) => made.enter(tenant, 1000), pass: made.pass.bind(made), time };
 }
 
 const refused = (retryAfterMs: number) => expect.objectContaining({ code: 'rate_limit_exceeded', retryAfterMs });
 
-test('so many requests of a tenant may be in flight; another’s do not count', () => {
-  const { enter } = limits({ maxInFlight: 2 });
-  const first = enter('acme');
-  expect(enter('acme').headers).toEqual({ 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' });
-  expect(() => enter('acme')).toThrow(refused(1000));
-  enter('beta');
+test('so many requests of a tenant may be in flight; another’s do not count', async () => {
+  const { enter, pass } = limits({ maxInFlight: 2 });
+  const first = await enter('acme');
+  expect((await enter('acme')).headers).toEqual({
+    ...{ 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' },
+  });
+  await expect(enter('acme')).rejects.toEqual(refused(1000));
+  await enter('beta');
   first.leave(0);
   first.leave(0);
-  enter('acme');
-  expect(() => enter('acme')).toThrow(refused(1000));
+  for (let n = 0; n < 3; n++) await pass('acme');
+  await enter('acme');
+  await expect(enter('acme')).rejects.toEqual(refused(1000));
 });
 
-test('tokens are taken off when a request ends, and come back evenly', () => {
+test('tokens are taken off when a request ends, and come back evenly', async () => {
   const { enter, time } = limits({ tokensPerMinute: 600 });
-  const first = enter('acme');
-  const second = enter('acme');
+  const first = await enter('acme');
+  const second = await enter('acme');
   first.leave(500);
   second.leave(250);
   // 150 too many, at ten a second: one is left again after 15.1 s.
-  expect(() => enter('acme')).toThrow(refused(15_100));
+  await expect(enter('acme')).rejects.toEqual(refused(15_100));
   time.now = 15_100;
-  expect(enter('acme').headers).toEqual({
+  expect((await enter('acme')).headers).toEqual({
     'x-ratelimit-limit-tokens': '600',
     'x-ratelimit-remaining-tokens': '1',
     'x-ratelimit-reset-tokens': '60s',
   });
   time.now = 10_000_000;
-  expect(enter('acme').headers['x-ratelimit-remaining-tokens']).toBe('600');
+  expect((await enter('acme')).headers['x-ratelimit-remaining-tokens']).toBe('600');
 });
 
-test('the time to wait is never longer than clients obey', () => {
+test('the time to wait is never longer than clients obey', async () => {
   const { enter } = limits({ tokensPerMinute: 60 });
-  enter('acme').leave(1_000_000);
-  expect(() => enter('acme')).toThrow(refused(30_000));
+  (await enter('acme')).leave(1_000_000);
+  await expect(enter('acme')).rejects.toEqual(refused(30_000));
 });
 
-test('without limits, or without keys, nothing is counted', () => {
-  expect(limits({}).enter('acme').headers).toEqual({});
+test('without limits, or without keys, nothing is counted', async () => {
+  expect((await limits({}).enter('acme')).headers).toEqual({});
   const { enter } = limits({ maxInFlight: 1 });
-  enter(undefined);
-  expect(enter(undefined).headers).toEqual({});
+  await enter(undefined);
+  expect((await enter(undefined)).headers).toEqual({});
+});
+
+test('a job is taken off when it is submitted, by what it may use', async () => {
+  const env = { API_KEYS: 'acme:acme-key-1', TENANT_TOKENS_PER_MINUTE: '100' };
+  const { app } = testServer({ env });
+  const submit = () =>
+    app.inject({
+      ...{ method: 'POST', url: '/v1/jobs', headers: { authorization: 'Bearer acme-key-1' } },
+      payload: { endpoint: '/v1/completions', model: 'minnow', prompt: 'twelve bytes', max_tokens: 30, n: 2 },
+    });
+  const headers = [await submit(), await submit()].map((response) => response.headers['x-ratelimit-remaining-tokens']);
+  expect(headers).toEqual(['100', '37']);
+  expect((await submit()).statusCode).toBe(429);
 });
 
 test('over HTTP: 429 with the time to wait, for completions and jobs, until tokens are back', async () => {

@@ -1,108 +1,91 @@
 import { ShoalError } from '@shoal/protocol';
+import type { TenantBounds, TenantLedger, TenantStanding } from '@shoal/queue';
 
-export interface TenantLimitsOptions {
-  /** Requests of one tenant whose callers wait at the same time; 0: any number. */
-  maxInFlight: number;
-  /** Tokens of prompts and answers that one tenant may use in a minute; 0: any number. */
-  tokensPerMinute: number;
-  /** Unix time in milliseconds. */
-  clock: () => number;
+export interface TenantLimitsOptions extends TenantBounds {
+  ledger: TenantLedger;
+  /** Unique at every call. */
+  randomId: () => string;
 }
 
 /** One request of a tenant, counted in. */
 export interface Visit {
   /** `x-ratelimit-*`, as official clients read them; none where there are no limits. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Counts it out, with the tokens that it used. Idempotent. */
+  /** Counts it out, with the tokens that it used. Idempotent; nobody need wait for it. */
   leave(tokens: number): void;
-}
-
-/** What one tenant has in flight, and the tokens it has left: a bucket that refills evenly, and may be overdrawn. */
-interface Account {
-  inFlight: number;
-  tokens: number;
-  /** When `tokens` was right. */
-  at: number;
 }
 
 const LONGEST_RETRY_AFTER_MS = 30_000;
 const IN_FLIGHT_RETRY_AFTER_MS = 1_000;
+/** What is counted in beyond its deadline, until another replica may forget it. */
+const HOLD_MARGIN_MS = 60_000;
 
 /**
- * Keeps one tenant from using up the service for the others. Counts what passes this process; the tenants are those of
- * the configured keys, so there are few accounts. What a request will use is not known before it ends: it is let in
- * while anything is left, and what it used is taken off afterwards.
+ * Keeps one tenant from using up the service for the others. All replicas share the ledger; where nothing is limited, it
+ * is not asked. What a request will use is not known before it ends: it is let in while anything is left, and what it
+ * used is taken off afterwards. (Jobs are taken off when they are submitted, by what they may use.)
  */
 export class TenantLimits {
   readonly #options: TenantLimitsOptions;
-  readonly #accounts = new Map<string, Account>();
 
   constructor(options: TenantLimitsOptions) {
     this.#options = options;
   }
 
-  /** Counts a request in. Throws `rate_limit_exceeded` when the tenant has used up what it may. */
-  enter(tenant: string | undefined): Visit {
-    if (tenant === undefined) return FREE;
-    const account = this.#account(tenant);
-    this.#refuse(account);
-    account.inFlight += 1;
+  /** Counts a request in for as long as its caller waits. Throws `rate_limit_exceeded` when the tenant may not. */
+  enter(tenant: string | undefined, timeoutMs: number): Promise<Visit> {
+    return this.#enter(tenant, this.#options.randomId, timeoutMs + HOLD_MARGIN_MS);
+  }
+
+  /** As `enter`, for what nobody waits for: it is not in flight. */
+  pass(tenant: string | undefined): Promise<Visit> {
+    return this.#enter(tenant, () => '', 0);
+  }
+
+  async #enter(tenant: string | undefined, visitId: () => string, holdMs: number): Promise<Visit> {
+    const { ledger, maxInFlight, tokensPerMinute } = this.#options;
+    if (tenant === undefined || (maxInFlight === 0 && tokensPerMinute === 0)) return FREE;
+    const visit = visitId();
+    const bounds = { maxInFlight, tokensPerMinute };
+    const standing = await ledger.enter(tenant, visit, holdMs, bounds);
+    this.#refuse(standing);
     let inside = true;
     return {
-      headers: this.#headers(account),
+      headers: this.#headers(standing),
       leave: (tokens) => {
         if (!inside) return;
         inside = false;
-        account.inFlight -= 1;
-        this.#refill(account);
-        account.tokens -= tokens;
+        // While Redis is away the visit ends by itself in time.
+        ledger.leave(tenant, visit, tokens, bounds).catch(() => {});
       },
     };
   }
 
-  #account(tenant: string): Account {
-    const { tokensPerMinute, clock } = this.#options;
-    const account = this.#accounts.get(tenant) ?? { inFlight: 0, tokens: tokensPerMinute, at: clock() };
-    this.#accounts.set(tenant, account);
-    this.#refill(account);
-    return account;
-  }
-
-  #refill(account: Account): void {
-    const { tokensPerMinute, clock } = this.#options;
-    const now = clock();
-    account.tokens = Math.min(tokensPerMinute, account.tokens + ((now - account.at) * tokensPerMinute) / 60_000);
-    account.at = now;
-  }
-
-  #refuse(account: Account): void {
+  #refuse({ state, inFlight, tokens }: TenantStanding): void {
     const { maxInFlight, tokensPerMinute } = this.#options;
-    if (maxInFlight > 0 && account.inFlight >= maxInFlight) {
-      const message = `your key has ${account.inFlight} requests in flight, and may have ${maxInFlight}; wait for one to end`;
+    if (state === 'busy') {
+      const message = `your key has ${inFlight} requests in flight, and may have ${maxInFlight}; wait for one to end`;
       throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: IN_FLIGHT_RETRY_AFTER_MS });
     }
-    if (tokensPerMinute > 0 && account.tokens <= 0) {
+    if (state === 'spent') {
       const message = `your key has used the ${tokensPerMinute} tokens that it may in a minute; try again later`;
-      throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: this.#untilTokens(account) });
+      const wait = ((1 - tokens) * 60_000) / tokensPerMinute;
+      const retryAfterMs = Math.ceil(Math.min(Math.max(0, wait), LONGEST_RETRY_AFTER_MS));
+      throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs });
     }
   }
 
-  #untilTokens({ tokens }: Account): number {
-    const wait = ((1 - tokens) * 60_000) / this.#options.tokensPerMinute;
-    return Math.ceil(Math.min(Math.max(0, wait), LONGEST_RETRY_AFTER_MS));
-  }
-
-  #headers(account: Account): Record<string, string> {
+  #headers({ inFlight, tokens }: TenantStanding): Record<string, string> {
     const { maxInFlight, tokensPerMinute } = this.#options;
     const headers: Record<string, string> = {};
     if (maxInFlight > 0) {
       headers['x-ratelimit-limit-requests'] = String(maxInFlight);
-      headers['x-ratelimit-remaining-requests'] = String(maxInFlight - account.inFlight);
+      headers['x-ratelimit-remaining-requests'] = String(Math.max(0, maxInFlight - inFlight));
     }
     if (tokensPerMinute > 0) {
-      const missing = tokensPerMinute - account.tokens;
+      const missing = tokensPerMinute - tokens;
       headers['x-ratelimit-limit-tokens'] = String(tokensPerMinute);
-      headers['x-ratelimit-remaining-tokens'] = String(Math.floor(account.tokens));
+      headers['x-ratelimit-remaining-tokens'] = String(Math.max(0, Math.floor(tokens)));
       headers['x-ratelimit-reset-tokens'] = `${Math.ceil((missing * 60) / tokensPerMinute)}s`;
     }
     return headers;

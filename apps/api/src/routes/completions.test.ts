@@ -15,7 +15,7 @@ test('a completion has OpenAI’s shape, and tells in what company it ran', asyn
     object: 'text_completion',
     created: 1_700_000_000,
     model: 'minnow',
-    system_fingerprint: 'abc123-cpu',
+    system_fingerprint: 'fp_abc123-cpu',
     choices: [{ index: 0, text: 'hello', logprobs: null, finish_reason: 'stop' }],
     usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
     shoal: {
@@ -26,6 +26,25 @@ test('a completion has OpenAI’s shape, and tells in what company it ran', asyn
       timings: { queued_at: 1000, claimed_at: 1010, started_at: 1020, first_token_at: 1030, finished_at: 1050 },
     },
   });
+});
+
+test('a resumed answer says so, and which numerics it was computed with', async () => {
+  const { app, model } = testServer();
+  const resumes = { count: 2, label: 'identical' } as const;
+  const [first, ...others] = answer('hello', ['hel', 'lo'], { numerics: 'f00d', resumes });
+  if (first?.type !== 'tokens') throw new Error('an answer begins with tokens');
+  model.script = () => [{ ...first, run: { numerics: 'f00d', exact: true } }, ...others];
+  const whole = await app.inject(post('/v1/completions', { model: 'minnow', prompt: 'hi' }));
+  expect(whole.json()).toMatchObject({ system_fingerprint: 'fp_f00d', shoal: { numerics: 'f00d', resumes } });
+  const stream = await app.inject(post('/v1/completions', { model: 'minnow', prompt: 'hi', stream: true }));
+  const chunks = eventsOf(stream.body).slice(0, -1);
+  expect(chunks.map((chunk) => (chunk as { system_fingerprint: string }).system_fingerprint)).toEqual(
+    chunks.map(() => 'fp_f00d'),
+  );
+  expect(chunks.at(-1)).toMatchObject({ shoal: { resumes } });
+  const payload = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' };
+  const { id } = (await app.inject(post('/v1/jobs', payload))).json();
+  expect((await app.inject(`/v1/jobs/${id}`)).json()).toMatchObject({ shoal: { resumes } });
 });
 
 test('options reach the queue in the inside form, with a seed, a deadline and a reply address', async () => {
@@ -282,6 +301,6 @@ test('requests, tokens, batch and latency are measured', async () => {
   expect(body).toContain('shoal_api_batch_duration_seconds_sum{model="minnow"} 0.03\n');
   expect(body).toContain('shoal_api_time_to_first_token_seconds_count{model="minnow"} 1\n');
   expect(body).toContain('shoal_e2e_request_latency_seconds_count{model="minnow"} 1\n');
-  expect(body).toContain('shoal_queue_depth{model="minnow",state="waiting"} 1\n');
+  expect(body).toContain('shoal_queue_depth{model="minnow",state="waiting",priority="0"} 1\n');
   expect(body).toContain('shoal_requests_in_flight 0\n');
 });

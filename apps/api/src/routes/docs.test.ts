@@ -28,6 +28,8 @@ test('the document is OpenAPI 3.1, and has every route', async () => {
     'GET /health/live',
     'GET /health/ready',
     'GET /metrics',
+    'GET /v1/activity',
+    'GET /v1/jobs',
     'GET /v1/jobs/{id}',
     'GET /v1/jobs/{id}/events',
     'GET /v1/models',

@@ -1,5 +1,5 @@
 import { ShoalError } from '@shoal/protocol';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { answer, MemoryModel } from '../testing/memory-models.ts';
 import { eventsOf, testServer } from '../testing/test-server.ts';
 
@@ -212,4 +212,151 @@ test.each([
   const response = await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers: { 'idempotency-key': key } });
   expect([response.statusCode, response.json().error.param]).toEqual([400, 'Idempotency-Key']);
   expect(model.jobs.size).toBe(0);
+});
+
+describe('the list of jobs', () => {
+  const keys = { API_KEYS: 'acme:acme-key-1,beta:beta-key-1' };
+  const as = (key: string) => ({ authorization: `Bearer ${key}` });
+
+  async function submitted(prompts: string[], key = 'acme-key-1') {
+    const server = testServer({ env: keys });
+    server.model.script = ({ prompt }) => (prompt === 'wait' ? undefined : answer('hello', ['hel', 'lo']));
+    for (const prompt of prompts) {
+      await server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, prompt }, headers: as(key) });
+    }
+    return server;
+  }
+
+  test('comes newest first, page by page, without results', async () => {
+    const { app } = await submitted(['a', 'b', 'c']);
+    const list = async (query: string) =>
+      (await app.inject({ url: `/v1/jobs${query}`, headers: as('acme-key-1') })).json();
+    const first = await list('?limit=2');
+    expect(first).toMatchObject({ object: 'list', data: [{ id: 'r3' }, { id: 'r2' }], has_more: true });
+    expect(await list(`?limit=2&after=${first.after}`)).toMatchObject({
+      ...{ data: [{ id: 'r1', status: 'completed' }], has_more: false, after: null },
+    });
+  });
+
+  test('can be narrowed to a status', async () => {
+    const { app } = await submitted(['a', 'wait', 'b', 'wait']);
+    const response = await app.inject({ url: '/v1/jobs?status=queued', headers: as('acme-key-1') });
+    expect(response.json().data.map(({ id, status }: { id: string; status: string }) => [id, status])).toEqual([
+      ['r4', 'queued'],
+      ['r2', 'queued'],
+    ]);
+  });
+
+  test('is of one’s own jobs, and not of requests whose callers wait', async () => {
+    const { app } = await submitted(['a']);
+    await app.inject({ method: 'POST', url: '/v1/completions', payload: body, headers: as('beta-key-1') });
+    expect((await app.inject({ url: '/v1/jobs', headers: as('beta-key-1') })).json()).toEqual({
+      ...{ object: 'list', data: [], has_more: false, after: null },
+    });
+  });
+
+  test('goes over all models, newest first', async () => {
+    const server = testServer();
+    Object.assign(server.models, { served: [server.model, new MemoryModel({ name: 'shark' })] });
+    for (const model of ['minnow', 'shark', 'minnow', 'shark', 'shark']) {
+      await server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, model } });
+    }
+    const seen: string[] = [];
+    for (let after = ''; ; ) {
+      const page = (await server.app.inject(`/v1/jobs?limit=1${after}`)).json();
+      seen.push(...page.data.map(({ id }: { id: string }) => id));
+      if (!page.has_more) break;
+      after = `&after=${page.after}`;
+    }
+    // Each model counts its milliseconds by itself here.
+    expect(seen).toEqual(['r5', 'r3', 'r4', 'r1', 'r2']);
+  });
+
+  test.each([
+    ['limit=0', 'limit'],
+    ['limit=101', 'limit'],
+    ['limit=x', 'limit'],
+    ['status=lost', 'status'],
+    ['after=abc', 'after'],
+    [`after=${Buffer.from('[1,2]').toString('base64url')}`, 'after'],
+  ])('with %s is refused', async (query, param) => {
+    const response = await testServer().app.inject(`/v1/jobs?${query}`);
+    expect([response.statusCode, response.json().error.param]).toEqual([400, param]);
+  });
+});
+
+describe('a webhook_url', () => {
+  const env = { WEBHOOK_SECRET: `whsec_${Buffer.alloc(32, 7).toString('base64')}` };
+  const submit = (server: ReturnType<typeof testServer>, fields: object) =>
+    server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, temperature: 0, ...fields } });
+
+  test('reaches the queue, and the job has a generation of its own', async () => {
+    const server = testServer({ env });
+    const url = 'https://example.com/hook';
+    expect((await submit(server, { webhook_url: url })).statusCode).toBe(202);
+    expect(server.model.jobs.get('r1')).toMatchObject({ webhookUrl: url, listed: true });
+    expect(server.model.jobs.get('r1')?.sharingKey).toBeUndefined();
+    await submit(server, { webhook_url: null });
+    expect(server.model.jobs.get('r2')).not.toHaveProperty('webhookUrl');
+  });
+
+  test.each([
+    ['where nothing could sign it', {}, 'https://example.com/'],
+    ['without TLS', env, 'http://example.com/'],
+    ['with a password', env, 'https://a:b@example.com/'],
+    ['that is none', env, 'example'],
+    ['that is too long', env, `https://example.com/${'x'.repeat(2048)}`],
+  ])('%s is refused', async (_, settings, url) => {
+    const server = testServer({ env: settings });
+    const response = await submit(server, { webhook_url: url });
+    expect([response.statusCode, response.json().error.param]).toEqual([400, 'webhook_url']);
+    expect(server.model.jobs.size).toBe(0);
+  });
+});
+
+test('a job tells what it was asked where that is wanted, in the words of a submission', async () => {
+  const { app } = testServer({ env: { API_KEYS: 'acme:acme-key-1,other:other-key-1' } });
+  const headers = { authorization: 'Bearer acme-key-1' };
+  const options = {
+    max_tokens: 7,
+    temperature: 0.5,
+    top_p: 0.9,
+    min_p: 0.1,
+    stop: ['!'],
+    n: 2,
+    logit_bias: { '5': 1 },
+  };
+  const messages = [{ role: 'user', content: 'hi' }];
+  const chat = {
+    endpoint: '/v1/chat/completions',
+    model: 'minnow',
+    messages,
+    logprobs: true,
+    top_logprobs: 2,
+    ...options,
+  };
+  for (const payload of [{ ...body, ...options, logprobs: 0 }, { ...body, prompt: [1, 2] }, chat]) {
+    const { id } = (await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers })).json();
+    const asked = (await app.inject({ url: `/v1/jobs/${id}?include=request`, headers })).json();
+    expect(asked.request).toMatchObject(payload);
+    expect(asked.request.seed).toBeGreaterThanOrEqual(0);
+    // It is a body that is accepted, and asks for the same.
+    const again = await app.inject({ method: 'POST', url: '/v1/jobs', payload: asked.request, headers });
+    expect(again.statusCode).toBe(202);
+    const replayed = await app.inject({ url: `/v1/jobs/${again.json().id}?include=request`, headers });
+    expect(replayed.json().request).toEqual(asked.request);
+    expect((await app.inject({ url: `/v1/jobs/${id}`, headers })).json()).not.toHaveProperty('request');
+    const foreign = { authorization: 'Bearer other-key-1' };
+    const refused = await app.inject({ url: `/v1/jobs/${id}?include=request`, headers: foreign });
+    expect(refused.statusCode).toBe(404);
+    expect(refused.body).not.toContain('acme');
+  }
+});
+
+test('a job that must be generated anew shares with nobody', async () => {
+  const { app, model } = testServer();
+  const payload = { ...body, temperature: 0 };
+  await app.inject({ method: 'POST', url: '/v1/jobs', payload });
+  await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers: { 'cache-control': 'no-store' } });
+  expect([...model.jobs.values()].map(({ sharingKey }) => sharingKey === undefined)).toEqual([false, true]);
 });

@@ -2,11 +2,14 @@ import { ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
+import { expectedTokens } from '../generate/generation-spec.ts';
 import { jobJson } from '../generate/job-shape.ts';
+import { listJobs } from '../generate/list-jobs.ts';
+import { bodyOfRequest } from '../generate/request-body.ts';
 import { mayReuse } from '../generate/submission.ts';
 import { idempotencyKey, specOfJob, submitJobs } from '../generate/submit-jobs.ts';
-import { type JobBody, JobPath, JobsBody } from '../schemas/bodies.ts';
-import { JobListResponse, JobResponse } from '../schemas/responses.ts';
+import { type JobBody, JobPath, JobQuery, JobsBody, JobsQuery } from '../schemas/bodies.ts';
+import { JobListResponse, JobPageResponse, JobResponse } from '../schemas/responses.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
 
 /** A thousand jobs take more room than one request. */
@@ -27,11 +30,23 @@ const SUBMIT = {
     ),
   },
 };
+const LIST = {
+  tags: ['jobs'],
+  summary: 'List your jobs',
+  description: 'Newest first; a page may hold fewer than `limit`, also none, while `has_more` is true.',
+  querystring: JobsQuery,
+  response: { 200: JobPageResponse, ...errorResponses('invalid_request_error', 'invalid_api_key', 'unavailable') },
+};
 const LOOK = {
   tags: ['jobs'],
   summary: 'Look at a job',
+  description: 'With `include=request`, also what it was asked, seed included: the body that runs it again.',
   params: JobPath,
-  response: { 200: JobResponse, ...errorResponses('invalid_api_key', 'job_not_found', 'unavailable') },
+  querystring: JobQuery,
+  response: {
+    200: JobResponse,
+    ...errorResponses('invalid_request_error', 'invalid_api_key', 'job_not_found', 'unavailable'),
+  },
 };
 const CANCEL = {
   tags: ['jobs'],
@@ -44,16 +59,17 @@ const CANCEL = {
   },
 };
 
-/** Requests that nobody waits for: submit, look, cancel. Their events are in `job-events.ts`. */
+/** Requests that nobody waits for: submit, list, look, cancel. Their events are in `job-events.ts`. */
 export function jobRoutes(app: App, context: ServerContext): void {
   app.post('/v1/jobs', { schema: SUBMIT, bodyLimit: BODY_BYTES }, async (request, reply) => {
     const bodies: JobBody[] = Array.isArray(request.body) ? request.body : [request.body];
     const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
-    const visit = context.limits.enter(request.tenant);
-    visit.leave(0);
+    const specs = bodies.map(specOfJob);
+    const visit = await context.limits.pass(request.tenant);
     reply.headers(visit.headers);
     const reuse = mayReuse(context.config, request.headers['cache-control']);
-    const jobs = await submitJobs(context, bodies.map(specOfJob), { tenant: request.tenant, key, reuse });
+    const jobs = await submitJobs(context, specs, { tenant: request.tenant, key, reuse });
+    visit.leave(specs.reduce((sum, spec) => sum + expectedTokens(spec), 0));
     reply.code(202);
     if (Array.isArray(request.body))
       return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };
@@ -64,9 +80,19 @@ export function jobRoutes(app: App, context: ServerContext): void {
     return jobJson(job.view, job.model);
   });
 
+  app.get('/v1/jobs', { schema: LIST }, async (request) => {
+    const { status, limit, after } = request.query;
+    const page = await listJobs(await context.models.list(), { tenant: request.tenant, status, limit, after });
+    const data = page.jobs.map(({ view, model }) => jobJson(view, model));
+    return { object: 'list', data, has_more: page.after !== undefined, after: page.after ?? null };
+  });
+
   app.get('/v1/jobs/:id', { schema: LOOK }, async (request) => {
     const { view, model } = await findJob(context.models, request.params.id, request.tenant);
-    return jobJson(view, model.card.name);
+    const shown = jobJson(view, model.card.name);
+    if (request.query.include !== 'request') return shown;
+    const asked = await model.producer.request(view.id);
+    return asked === undefined ? shown : { ...shown, request: bodyOfRequest(asked, model.card.name) };
   });
 
   app.delete('/v1/jobs/:id', { schema: CANCEL }, async (request, reply) => {

@@ -1,10 +1,11 @@
+import { readFile } from 'node:fs/promises';
 import { ShoalError } from '@shoal/protocol';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { answer, type MemoryModel } from '../testing/memory-models.ts';
 import { type TestServer, testServer } from '../testing/test-server.ts';
 
-// The official client, unmodified. The README lists these calls with their verdicts.
+// The official client, unmodified. docs/openai-compatibility.md lists these calls with their verdicts.
 
 let server: TestServer;
 let model: MemoryModel;
@@ -168,4 +169,28 @@ test('the headers can be read', async () => {
   const { response } = await client.chat.completions.create(chat).withResponse();
   expect(response.headers.get('x-shoal-job-id')).toBe('r1');
   expect(response.headers.get('x-request-id')).toBeTruthy();
+});
+
+test.each<[param: string, fields: object]>([
+  ['best_of', { best_of: 3 }],
+  ['suffix', { suffix: 'end' }],
+  ['echo', { echo: true, logprobs: 1 }],
+  ['echo', { echo: true, prompt: [1, 2] }],
+  ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
+  ['response_format', { response_format: { type: 'json_object' } }],
+])('refused by name: %s', async (param, fields) => {
+  const refused = client.completions.create({ ...completion, ...fields });
+  await expect(refused).rejects.toMatchObject({ status: 400, param });
+  expect(model.jobs.size).toBe(0);
+});
+
+test('the table of these calls names every test, and no other', async () => {
+  const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8');
+  const table = await read('../../../../docs/openai-compatibility.md');
+  const rows = table.split('\n').filter((line) => /^\| (?!call |-)/.test(line) && !line.startsWith('|---'));
+  const named = rows.map((row) => row.split(' | ').at(-1)?.replace(/ \|$/, ''));
+  const source = await read('./openai-client.test.ts');
+  const titles = [...source.matchAll(/^(?:test|\]\)|\] as const\))\('(.+)', async/gm)].map(([, title]) => title);
+  expect(new Set(named)).toEqual(new Set(titles.filter((title) => !title?.startsWith('the table'))));
+  expect(rows.length).toBeGreaterThan(10);
 });

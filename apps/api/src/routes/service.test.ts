@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { testServer } from '../testing/test-server.ts';
 
@@ -67,15 +68,7 @@ test('a key lets its tenant in, whether it was configured plain or hashed', asyn
 
 test('health, metrics and the playground need no key', async () => {
   const { app } = testServer({ env: { API_KEYS: 'plain-key-1' } });
-  for (const url of [
-    '/health/live',
-    '/health/ready',
-    '/metrics',
-    '/',
-    '/playground.js',
-    '/picture.js',
-    '/playground.css',
-  ]) {
+  for (const url of ['/health/live', '/health/ready', '/metrics', '/', ...assetsOf((await app.inject('/')).body)]) {
     expect((await app.inject(url)).statusCode, url).toBe(200);
   }
 });
@@ -91,9 +84,36 @@ test('a request id of the caller’s is kept when it is harmless', async () => {
 test('the playground loads nothing from elsewhere, and is cached by content', async () => {
   const { app } = testServer();
   const page = await app.inject('/');
-  expect(page.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8' });
-  expect(page.headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'");
-  expect(page.body).not.toMatch(/https?:\/\/|\son\w+=|style=|<script>|<style/);
+  expect(page.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-cache' });
+  expect(page.headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'; style-src 'self'");
+  expect(page.headers['content-security-policy']).not.toMatch(/unsafe|https?:|\*/);
+  expect(page.body).not.toMatch(/https?:\/\/|\son\w+=|style=|<script>|<style|rel="board"/);
   const again = await app.inject({ url: '/', headers: { 'if-none-match': String(page.headers.etag) } });
   expect([again.statusCode, again.body]).toEqual([304, '']);
 });
+
+test('the playground is small, and zipped for whoever takes that', async () => {
+  const { app } = testServer();
+  const assets = assetsOf((await app.inject('/')).body);
+  expect(assets.length).toBeGreaterThanOrEqual(3);
+  let bytes = 0;
+  for (const url of assets) {
+    const plain = await app.inject(url);
+    const zipped = await app.inject({ url, headers: { 'accept-encoding': 'br, gzip' } });
+    expect([plain.headers['content-encoding'], zipped.headers['content-encoding']]).toEqual([undefined, 'gzip']);
+    expect(zipped.headers['cache-control']).toContain('immutable');
+    expect(gunzipSync(zipped.rawPayload).equals(plain.rawPayload)).toBe(true);
+    bytes += zipped.rawPayload.length;
+  }
+  expect(bytes).toBeLessThan(100_000);
+});
+
+test('the playground links to the board where there is one', async () => {
+  const { app } = testServer({ env: { BOARD_URL: 'https://board.example/?a=1&b="2' } });
+  expect((await app.inject('/')).body).toContain('<link rel="board" href="https://board.example/?a=1&amp;b=%222" />');
+});
+
+/** Paths of what the page loads. */
+function assetsOf(page: string): string[] {
+  return [...page.matchAll(/(?:src|href)="\.?(\/assets\/[^"]+)"/g)].map((match) => match[1] ?? '');
+}

@@ -139,7 +139,7 @@ test('shutdown: new requests are turned away, those in flight are finished', asy
   server = undefined;
 });
 
-test('shutdown: what does not finish in time ends with an error and is cancelled', async () => {
+test('shutdown: what does not finish in time ends with an error; a stream that had begun can be followed elsewhere', async () => {
   const { url, model, close } = await listen();
   model.script = (request) => (request.prompt === 'begun' ? answer('hello', ['hel']).slice(0, 1) : undefined);
   const begun = await fetch(`${url}/v1/completions`, completion({ prompt: 'begun', stream: true }));
@@ -148,7 +148,8 @@ test('shutdown: what does not finish in time ends with an error and is cancelled
   await close(10);
   expect(await begun.text()).toContain('"code":"unavailable"');
   expect((await waiting).status).toBe(503);
-  expect(model.cancelled.sort()).toEqual(['r1', 'r2']);
+  expect(begun.headers.get('x-shoal-job-id')).toBe('r1');
+  expect(model.cancelled).toEqual(['r2']);
   server = undefined;
 });
 

@@ -1,3 +1,4 @@
+import { type JobStatus, WebhookUrl } from '@shoal/protocol';
 import { z } from 'zod';
 import { type MessageField, MessagesField } from './messages.ts';
 import { type GenerationOptions, generationOptions, maxTokensField } from './options.ts';
@@ -62,6 +63,7 @@ export type JobEndpoint = (typeof JOB_ENDPOINTS)[number];
 /** One job: the endpoint, and the body that it would take. */
 export interface JobBody {
   endpoint: JobEndpoint;
+  webhook_url?: string | null | undefined;
 }
 
 const jobBody = z.looseObject(
@@ -69,6 +71,9 @@ const jobBody = z.looseObject(
     endpoint: z
       .enum(JOB_ENDPOINTS, { error: `must be ${JOB_ENDPOINTS.join(' or ')}` })
       .describe('Whose body the other fields are.'),
+    webhook_url: WebhookUrl.nullish().describe(
+      'Told of the end of the job, at least once and signed (Standard Webhooks). Such a job is always generated anew.',
+    ),
   },
   { error: 'the body must be a JSON object, or an array of them' },
 );
@@ -85,3 +90,33 @@ export const JobsBody: z.ZodType<JobBody | JobBody[], unknown> = z
 
 /** A job's id in a path. */
 export const JobPath: z.ZodType<{ id: string }, unknown> = z.object({ id: z.string().max(128) });
+
+/** Query of `GET /v1/jobs/:id`. */
+export interface JobQuery {
+  include?: 'request' | undefined;
+}
+
+export const JobQuery: z.ZodType<JobQuery, unknown> = z.object({
+  include: z.enum(['request']).optional().describe('Also tells what the job was asked: prompt, options and seed.'),
+});
+
+const MOST_LISTED = 100;
+
+/** Query of `GET /v1/jobs`. */
+export interface JobsQuery {
+  status?: JobStatus | undefined;
+  limit: number;
+  after?: string | undefined;
+}
+
+export const JobsQuery: z.ZodType<JobsQuery, unknown> = z.object({
+  status: z.enum(['queued', 'running', 'completed', 'failed', 'cancelled', 'expired']).optional(),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MOST_LISTED)
+    .default(20)
+    .describe(`Jobs at most, 1 … ${MOST_LISTED}. Default 20.`),
+  after: z.string().max(512).optional().describe('`after` of the page before.'),
+});

@@ -11,6 +11,13 @@ const ride = z
     job_id: z.string(),
     worker: z.string(),
     batch: z.strictObject({ id: count, size: count }),
+    numerics: z.string().optional().describe('Fingerprint of what computed it: equal ones give equal answers.'),
+    resumes: z
+      .strictObject({ count, label: z.enum(['identical', 'continued']) })
+      .optional()
+      .describe(
+        'How often another worker went on with it: `identical`, byte for byte what one worker would have answered; or `continued`.',
+      ),
     seed: count.describe('Send it again to have the same answer again.'),
     timings: z.strictObject({
       queued_at: unixMs,
@@ -109,9 +116,28 @@ export const JobResponse: z.ZodType = z.strictObject({
   usage: usage.optional(),
   shoal: ride.optional(),
   error: errorObject.optional(),
+  webhook: z
+    .strictObject({
+      state: z.enum(['waiting', 'pending', 'delivered', 'failed']),
+      attempts: count,
+      last_error: z.string().optional().describe('Why the last attempt failed.'),
+    })
+    .optional()
+    .describe('How far its webhook has come; `failed`: given up.'),
+  request: z
+    .looseObject({ endpoint: z.string(), model: z.string() })
+    .optional()
+    .describe('With `include=request`: the body of a submission that asks the same again.'),
 });
 
 export const JobListResponse: z.ZodType = z.strictObject({ object: z.literal('list'), data: z.array(JobResponse) });
+
+export const JobPageResponse: z.ZodType = z.strictObject({
+  object: z.literal('list'),
+  data: z.array(JobResponse).describe('Newest first, without their results.'),
+  has_more: z.boolean(),
+  after: z.string().nullable().describe('Where the next page begins; null when this is the last.'),
+});
 
 const model = z.strictObject({
   id: z.string(),

@@ -6,8 +6,19 @@ import {
   type ModelCard,
   type RequestEvent,
   ShoalError,
+  type WorkerReport,
 } from '@shoal/protocol';
-import type { JobView, Producer, Replies, SubmitOptions } from '@shoal/queue';
+import type {
+  Accepted,
+  ActivityEvent,
+  JobView,
+  ListedJob,
+  ListOptions,
+  ListPlace,
+  Producer,
+  Replies,
+  SubmitOptions,
+} from '@shoal/queue';
 import type { Models, ServedModel } from '../models.ts';
 
 /** One job of a {@link MemoryModel}. */
@@ -23,8 +34,10 @@ export type Script = (request: GenerateRequest, id: string) => RequestEvent[] | 
 export class MemoryModel implements ServedModel {
   readonly card: ModelCard;
   readonly workers = 1;
+  readonly reports = async (): Promise<WorkerReport[]> => [];
   readonly producer: Producer;
   readonly replies: Replies;
+  readonly activity: ServedModel['activity'] = { watch: (signal) => this.#watch(signal) };
   readonly jobs: Map<string, MemoryJob> = new Map();
   readonly cancelled: string[] = [];
   /** Ears that are open now. */
@@ -32,6 +45,8 @@ export class MemoryModel implements ServedModel {
   script: Script = () => answer('hello', ['hel', 'lo']);
   /** When set, every submission is refused with it. */
   refusal: ShoalError | undefined;
+  /** What watchers are told, in order; then nothing more comes. */
+  readonly happened: ActivityEvent[] = [];
   readonly #wake = new Set<() => void>();
 
   constructor(card: Partial<ModelCard> = {}) {
@@ -40,8 +55,11 @@ export class MemoryModel implements ServedModel {
       model: this.card.name,
       submit: async (request, options) => this.#submit(request, options),
       view: async (id) => this.#view(id),
+      request: async (id) => this.jobs.get(id)?.request,
+      list: async (options) => this.#list(options),
       cancel: async (id) => this.#cancel(id),
       depth: async () => ({ waiting: this.jobs.size, running: 0 }),
+      inspect: async () => ({ paused: false, waiting: [this.jobs.size], suspects: 0, delayed: 0, running: 0 }),
       close: async () => {},
     };
     this.replies = {
@@ -63,11 +81,12 @@ export class MemoryModel implements ServedModel {
     for (const wake of [...this.#wake]) wake();
   }
 
-  #submit(request: GenerateRequest, options: SubmitOptions): void {
+  #submit(request: GenerateRequest, options: SubmitOptions): Accepted {
     if (this.refusal !== undefined) throw this.refusal;
-    if (this.jobs.has(options.id)) return;
+    if (this.jobs.has(options.id)) return {};
     this.jobs.set(options.id, { ...options, request, log: this.script(request, options.id) ?? [] });
     this.wake();
+    return { position: 0 };
   }
 
   #cancel(id: string): 'cancelled' | 'finished' | 'unknown' {
@@ -96,6 +115,16 @@ export class MemoryModel implements ServedModel {
     };
   }
 
+  /** Entered one millisecond apart. */
+  #list({ tenant, after, limit }: ListOptions): { jobs: ListedJob[]; more: boolean } {
+    const listed = [...this.jobs.values()].flatMap((job, index) => {
+      const view = job.listed === true && job.request.tenant === tenant ? this.#view(job.id) : undefined;
+      return view === undefined ? [] : [{ at: 1000 + index, view }];
+    });
+    const behind = listed.reverse().filter(({ at }) => after === undefined || at < after.at || isNext(at, after));
+    return { jobs: behind.slice(0, limit), more: behind.length > limit };
+  }
+
   async *#follow(id: string, position: number, signal?: AbortSignal): AsyncGenerator<RequestEvent> {
     this.listening += 1;
     const wake = (): void => this.wake();
@@ -111,6 +140,23 @@ export class MemoryModel implements ServedModel {
         if (event.type === 'tokens' && event.position + event.tokenIds.length <= position) continue;
         yield event;
         if (isTerminal(event)) return;
+      }
+    } finally {
+      signal?.removeEventListener('abort', wake);
+      this.listening -= 1;
+    }
+  }
+
+  async *#watch(signal?: AbortSignal): AsyncGenerator<ActivityEvent> {
+    const wake = (): void => this.wake();
+    signal?.addEventListener('abort', wake);
+    this.listening += 1;
+    try {
+      for (let next = 0; signal?.aborted !== true; ) {
+        const event = this.happened[next];
+        if (event === undefined) await this.#untilWoken();
+        else yield event;
+        next += event === undefined ? 0 : 1;
       }
     } finally {
       signal?.removeEventListener('abort', wake);
@@ -198,4 +244,9 @@ function statusOf(log: readonly RequestEvent[]): JobStatus {
   if (end === undefined) return log.length === 0 ? 'queued' : 'running';
   if (end.type === 'completed') return 'completed';
   return end.error.code === 'cancelled' ? 'cancelled' : 'failed';
+}
+
+/** Jobs of the very time at which another model's page ended. */
+function isNext(at: number, after: ListPlace): boolean {
+  return at === after.at && after.id === undefined && after.shown !== true;
 }

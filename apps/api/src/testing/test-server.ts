@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { apiConfig } from '@shoal/config';
 import { createApiMetrics, createLogger } from '@shoal/telemetry';
 import type { ServerDeps } from '../deps.ts';
-import { queueDepths } from '../queue-depths.ts';
+import { modelSamples } from '../model-samples.ts';
 import { type ApiServer, buildServer } from '../server.ts';
 import { MemoryModel, MemoryModels } from './memory-models.ts';
 
@@ -26,7 +26,7 @@ export function testServer(
   const server = buildServer({
     config: apiConfig({ env: options.env ?? {}, cwd: mkdtempSync(join(tmpdir(), 'shoal-api-')) }),
     models,
-    metrics: createApiMetrics(() => queueDepths(models)),
+    metrics: createApiMetrics(() => modelSamples(models)),
     logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => log.push(line) } }),
     clock: () => 1_700_000_000_000,
     randomId: () => {

@@ -112,7 +112,8 @@ describe('httpClient', () => {
   it('writes a request in the words of the endpoint', async () => {
     const { url, seen } = await serve(json(202, JOB), json(202, JOB));
     const client = httpClient({ url: `${url}/v1/`, model: 'm' });
-    await client.submit({ prompt: 'x', maxTokens: 3, logprobs: 2, logitBias: { '1': 2 }, timeoutMs: 9, priority: 0 });
+    const served = { timeoutMs: 9, priority: 0, webhookUrl: 'https://h' };
+    await client.submit({ prompt: 'x', maxTokens: 3, logprobs: 2, logitBias: { '1': 2 }, ...served });
     await client.submit({ messages: [{ role: 'user', content: 'x' }], logprobs: 2, model: 'other' });
     expect(seen.map((one) => `${one.method} ${one.url}`)).toEqual(['POST /v1/jobs', 'POST /v1/jobs']);
     expect(seen.map((one) => JSON.parse(one.body))).toEqual([
@@ -125,6 +126,7 @@ describe('httpClient', () => {
         logit_bias: { '1': 2 },
         timeout_ms: 9,
         priority: 0,
+        webhook_url: 'https://h',
       },
       {
         endpoint: '/v1/chat/completions',

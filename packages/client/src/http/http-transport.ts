@@ -1,12 +1,13 @@
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import type { z } from 'zod';
 import type { Job, QueueState } from '../job.ts';
-import type { CheckedRequest } from '../request.ts';
+import type { CheckedRequest, ShoalRequest } from '../request.ts';
 import type { Transport } from '../transport.ts';
 import { readEvents } from './event-source.ts';
 import { errorOfResponse, unreachable } from './http-error.ts';
 import { EventJson, JobAnswer } from './job-json.ts';
 import { ModelsAnswer, queueStates } from './queue-states.ts';
+import { RequestAnswer } from './request-answer.ts';
 import { requestJson } from './request-json.ts';
 
 export interface HttpTransportOptions {
@@ -36,6 +37,10 @@ export class HttpTransport implements Transport {
 
   job(id: string): Promise<Job> {
     return this.#json(JobAnswer, jobPath(id));
+  }
+
+  request(id: string): Promise<ShoalRequest> {
+    return this.#json(RequestAnswer, `${jobPath(id)}?include=request`);
   }
 
   cancel(id: string): Promise<Job> {

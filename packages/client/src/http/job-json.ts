@@ -33,6 +33,8 @@ const ride = z.object({
   worker: z.string(),
   batch: z.object({ id: count, size: z.int().min(1) }),
   seed: count,
+  numerics: z.string().optional(),
+  resumes: z.object({ count: z.int().min(1), label: z.enum(['identical', 'continued']) }).optional(),
   timings: z.object({
     queued_at: z.number(),
     claimed_at: z.number(),
@@ -64,8 +66,21 @@ function resultOf({ result, usage, shoal }: z.infer<typeof Finished>): GenerateR
       finishedAt: timings.finished_at,
     },
     ride: { worker: shoal.worker, batchId: shoal.batch.id, batchSize: shoal.batch.size },
+    ...(shoal.numerics === undefined ? {} : { numerics: shoal.numerics }),
+    ...(shoal.resumes === undefined ? {} : { resumes: shoal.resumes }),
   };
 }
+
+const webhook = z
+  .object({
+    state: z.enum(['waiting', 'pending', 'delivered', 'failed']),
+    attempts: count,
+    last_error: z.string().optional(),
+  })
+  .transform(({ last_error, ...rest }) => ({
+    ...rest,
+    ...(last_error === undefined ? {} : { lastError: last_error }),
+  }));
 
 const jobJson = z.object({
   id: z.string(),
@@ -79,6 +94,7 @@ const jobJson = z.object({
   usage: z.unknown().optional(),
   shoal: z.unknown().optional(),
   error: ErrorObject.optional(),
+  webhook: webhook.optional(),
 });
 
 /** A job as `/v1/jobs` shows it. */
@@ -93,6 +109,7 @@ export const JobAnswer: z.ZodType<Job, unknown> = jobJson.transform((json) => ({
   ...(typeof json.queue?.estimated_wait_ms === 'number' ? { estimatedWaitMs: json.queue.estimated_wait_ms } : {}),
   ...(json.result === undefined ? {} : { result: resultOf(Finished.parse(json)) }),
   ...(json.error === undefined ? {} : { error: json.error }),
+  ...(json.webhook === undefined ? {} : { webhook: json.webhook }),
 }));
 
 const tokens = z

@@ -16,13 +16,17 @@ export const ModelsAnswer: z.ZodType<ModelsAnswer, unknown> = z.object({
   ),
 });
 
-/** The models, with the depths that the API's metrics tell: `shoal_queue_depth{model="…",state="waiting"} 4`. */
+/**
+ * The models, with the depths that the API's metrics tell: `shoal_queue_depth{model="…",state="waiting",priority="5"} 4`.
+ * What is suspect or delayed waits as well.
+ */
 export function queueStates({ data }: ModelsAnswer, metrics: string): QueueState[] {
   const depths = new Map<string, number>();
   for (const [, labels = '', value] of metrics.matchAll(/^shoal_queue_depth\{([^}]*)\} (\S+)$/gm)) {
     const model = /(?:^|,)model="([^"]*)"/.exec(labels)?.[1];
     const state = /(?:^|,)state="([^"]*)"/.exec(labels)?.[1];
-    depths.set(`${state} ${model}`, Number(value));
+    const place = `${state === 'running' ? 'running' : 'waiting'} ${model}`;
+    depths.set(place, (depths.get(place) ?? 0) + Number(value));
   }
   return data.map(({ id, max_model_len, shoal }) => {
     const waiting = depths.get(`waiting ${id}`);

@@ -1,7 +1,7 @@
 import type { CheckedRequest } from '../request.ts';
 
 /** The body of `POST /v1/jobs` for a request. What is left out keeps the API's default. */
-export function requestJson({ model, input, params, priority, timeoutMs }: CheckedRequest): object {
+export function requestJson({ model, input, params, priority, timeoutMs, webhookUrl }: CheckedRequest): object {
   return {
     model,
     ...inputJson(input, params.logprobs),
@@ -22,6 +22,7 @@ export function requestJson({ model, input, params, priority, timeoutMs }: Check
     n: params.n,
     priority,
     timeout_ms: timeoutMs,
+    webhook_url: webhookUrl,
   };
 }
 

@@ -9,7 +9,7 @@ import {
   type Producer,
 } from '@shoal/queue';
 import type { Job, QueueState } from '../job.ts';
-import type { CheckedRequest } from '../request.ts';
+import type { CheckedRequest, ShoalRequest } from '../request.ts';
 import type { Transport } from '../transport.ts';
 
 export interface RedisTransportOptions {
@@ -53,7 +53,8 @@ export class RedisTransport implements Transport {
       deadline: queuedAt + (request.timeoutMs ?? timeoutMs),
       ...(tenant === undefined ? {} : { tenant }),
     } as const;
-    await this.#queue.producer.submit(payload, { id: key, priority: request.priority });
+    const hook = request.webhookUrl === undefined ? {} : { webhookUrl: request.webhookUrl };
+    await this.#queue.producer.submit(payload, { id: key, priority: request.priority, listed: true, ...hook });
     return { id: key, model, status: 'queued', queuedAt, attempts: 0 };
   }
 
@@ -61,6 +62,14 @@ export class RedisTransport implements Transport {
     const view = await this.#queue.producer.view(id).catch(ignoreBadId);
     if (view === undefined || !this.#mine(view)) throw notFound();
     return jobOf(view, this.#options.model);
+  }
+
+  async request(id: string): Promise<ShoalRequest> {
+    await this.job(id);
+    const asked = await this.#queue.producer.request(id);
+    if (asked === undefined) throw notFound();
+    const { prompt, messages, promptTokenIds, params } = asked;
+    return { model: this.#options.model, prompt, messages, promptTokenIds, ...params };
   }
 
   async cancel(id: string): Promise<Job> {

@@ -89,6 +89,23 @@ export function clientContract(name: string, subject: ContractSubject): void {
       expect(text).toBe(easy.answer);
     });
 
+    it('tells what a job was asked, so that it can be asked again', async () => {
+      const asked = { messages: [{ role: 'user' as const, content: easy.prompt }], n: 2, maxTokens: 6, minP: 0.01 };
+      const { id } = await client.submit({ ...asked, temperature: 0.9, stop: ['zzz'], logprobs: 1 });
+      const { seed, choices } = await client.result(id);
+      const request = await client.request(id);
+      expect(request).toMatchObject({
+        ...asked,
+        temperature: 0.9,
+        stop: ['zzz'],
+        logprobs: 1,
+        seed,
+        model: subject.model,
+      });
+      expect((await client.generate(request)).choices).toEqual(choices);
+      await expect(client.request('no-such-job')).rejects.toMatchObject({ code: 'job_not_found' });
+    });
+
     it('cancels a job', async () => {
       const { id } = await client.submit(long);
       await client.cancel(id);

@@ -1,5 +1,6 @@
 import type { ElementType, OrtBinding, OrtTensor } from '@shoal/ort';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
+import type { BoundPass, CacheRows, PassRows } from './cache-rows.ts';
 
 export interface KvSlabsOptions {
   signature: GraphSignature;
@@ -9,9 +10,10 @@ export interface KvSlabsOptions {
   allocate: (type: ElementType, shape: readonly number[]) => OrtTensor;
 }
 
-interface NamedSlab {
+export interface NamedSlab {
   past: string;
   present: string;
+  /** `[slots, kvHeads, length, headSize]`. */
   tensor: OrtTensor;
 }
 
@@ -19,7 +21,7 @@ interface NamedSlab {
  * The KV cache's memory: for each layer the keys and the values of every slot, `[slots, kvHeads, length, headSize]`
  * in one piece. The model updates it in place, through views of consecutive rows bound as its past and its present.
  */
-export class KvSlabs {
+export class KvSlabs implements CacheRows {
   readonly length: number;
   readonly #slots: number;
   readonly #kvHeads: number;
@@ -38,8 +40,20 @@ export class KvSlabs {
     ]);
   }
 
-  /** Binds rows `first` … `first + rows − 1`; returns the function that frees the views when the binding is gone. */
-  bind(binding: OrtBinding, first: number, rows: number): () => void {
+  /** Keys and values, layer by layer. */
+  get tensors(): readonly NamedSlab[] {
+    return this.#slabs;
+  }
+
+  bind(binding: OrtBinding, rows: number): () => void {
+    return this.#bindViews(binding, 0, rows);
+  }
+
+  async bindPass(binding: OrtBinding, { first, rows }: PassRows): Promise<BoundPass> {
+    return { free: this.#bindViews(binding, first, rows), keep: async () => {} };
+  }
+
+  #bindViews(binding: OrtBinding, first: number, rows: number): () => void {
     const row = this.#kvHeads * this.length * this.#headSize;
     const views = this.#slabs.map(({ past, present, tensor }) => {
       const view = tensor.view(first * row, [rows, this.#kvHeads, this.length, this.#headSize]);
@@ -52,7 +66,6 @@ export class KvSlabs {
     };
   }
 
-  /** Copies positions 0 … `positions − 1` of row `from` over those of row `to`. */
   copyRow(from: number, to: number, positions: number): void {
     for (const { tensor } of this.#slabs) {
       const { data } = tensor;
@@ -77,7 +90,6 @@ export class KvSlabs {
     }
   }
 
-  /** Gives the memory of positions `from` … of a row back to the system, where that is possible. */
   giveBack(row: number, from: number): void {
     for (const { tensor } of this.#slabs) {
       for (let head = 0; head < this.#kvHeads; head++) {

@@ -2,6 +2,8 @@
 export interface Candidates {
   /** Most likely tokens listed per row, at most the vocabulary; 0 when none were asked for. */
   readonly count: number;
+  /** The most likely token, the lowest id among equals; −1 where the row has no finite logit. Only where asked for. */
+  best(row: number): number;
   /** Token id of the `index`-th most likely one; of equal ones the lower id comes first. */
   id(row: number, index: number): number;
   /**
@@ -22,7 +24,9 @@ export interface SparseAdditions {
 }
 
 export interface CandidateRequest {
-  /** One per row, above 0. Absent: nobody samples, and only the most likely token of each row is asked for. */
+  /** Whether the single most likely token of a row is asked for. */
+  best?: boolean | undefined;
+  /** One per row, above 0. Absent: nobody samples. */
   temperatures?: readonly number[] | undefined;
   /** With temperatures: whether to list the most likely tokens too. */
   likeliest?: boolean | undefined;

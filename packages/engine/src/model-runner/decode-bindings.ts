@@ -1,5 +1,5 @@
 import type { OrtBinding, OrtSession, OrtTensor } from '@shoal/ort';
-import type { KvSlabs } from '../kv-cache/kv-slabs.ts';
+import type { CacheRows } from '../kv-cache/cache-rows.ts';
 import type { DecodeFeeds } from './decode-feeds.ts';
 
 export interface DecodeBindingsOptions {
@@ -28,7 +28,7 @@ export class DecodeBindings {
   }
 
   /** The binding for the first `rows` rows of the slabs, which must be those of the calls before, or {@link clear}. */
-  get(rows: number, maskWidth: number, slabs: KvSlabs): OrtBinding {
+  get(rows: number, maskWidth: number, slabs: CacheRows): OrtBinding {
     const bound = this.#bound.get(rows) ?? this.#bind(rows, slabs);
     if (bound.maskWidth !== maskWidth) this.#options.feeds.bind(bound.binding, rows);
     bound.maskWidth = maskWidth;
@@ -44,7 +44,7 @@ export class DecodeBindings {
     this.#bound.clear();
   }
 
-  #bind(rows: number, slabs: KvSlabs): Bound {
+  #bind(rows: number, slabs: CacheRows): Bound {
     const { session, logits, onlyPosition } = this.#options;
     const binding = session.createBinding();
     const views = [logits.view(0, [rows, ...logits.shape.slice(1)])];
@@ -54,7 +54,7 @@ export class DecodeBindings {
       binding.bindInput('logits_index', position);
       views.push(position);
     }
-    const bound = { binding, maskWidth: 0, views, freeSlabViews: slabs.bind(binding, 0, rows) };
+    const bound = { binding, maskWidth: 0, views, freeSlabViews: slabs.bind(binding, rows) };
     this.#bound.set(rows, bound);
     return bound;
   }

@@ -28,8 +28,8 @@ describe('float16', () => {
     logits.data.set([0x3c00, 0x4400, 0xc000, 0x3800, 0x3800, 0xc000, 0x4400, 0x3c00]);
     expect([...logitsOf(logits, 1, 4)]).toEqual([0.5, -2, 4, 1]);
     const head = new SamplingHead({ ort, intraOpThreads: 1, logits, logitsType: 'float16' });
-    const greedy = await head.run(2, { additions: { rows: [1], tokenIds: [0], values: [9] } });
-    expect([greedy.id(0, 0), greedy.id(1, 0)]).toEqual([1, 0]);
+    const greedy = await head.run(2, { best: true, additions: { rows: [1], tokenIds: [0], values: [9] } });
+    expect([greedy.best(0), greedy.best(1)]).toEqual([1, 0]);
     const sampled = await head.run(2, { temperatures: [1, 1], likeliest: true });
     expect([0, 1, 2, 3].map((index) => sampled.id(0, index))).toEqual([1, 0, 3, 2]);
     const weights = [1, 4, -2, 0.5].map(Math.exp);

@@ -27,6 +27,8 @@ export interface GraphSignature {
   positionIds: boolean;
   /** Takes `logits_index [batch, K]`: the positions of each row whose logits are computed. */
   logitsIndex: boolean;
+  /** Takes `use_cache_branch [1]`: whether there is a cache. Optimum's merged graphs hold a branch for either case. */
+  useCacheBranch: boolean;
 }
 
 export type FloatType = 'float32' | 'float16';
@@ -53,6 +55,7 @@ export function readSignature(inputs: readonly TensorInfo[], outputs: readonly T
     vocabSize: fixed(logits, 2),
     positionIds: inputByName.has('position_ids'),
     logitsIndex: inputByName.has('logits_index'),
+    useCacheBranch: inputByName.has('use_cache_branch'),
   };
 }
 
@@ -71,7 +74,7 @@ function layerNames(inputs: Map<string, TensorInfo>, outputs: Map<string, Tensor
 }
 
 function refuseUnknown(inputs: readonly TensorInfo[], layers: readonly LayerNames[]): void {
-  const known = new Set(['input_ids', 'attention_mask', 'position_ids', 'logits_index']);
+  const known = new Set(['input_ids', 'attention_mask', 'position_ids', 'logits_index', 'use_cache_branch']);
   for (const layer of layers) known.add(layer.pastKey).add(layer.pastValue);
   const unknown = inputs.filter((input) => !known.has(input.name)).map((input) => input.name);
   if (unknown.length > 0) throw unsupported(`the graph has inputs that the engine cannot feed: ${unknown.join(', ')}`);

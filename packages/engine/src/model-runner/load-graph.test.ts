@@ -20,8 +20,8 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 interface Parts {
   inputs: readonly string[];
   outputs: readonly string[];
-  /** The cache comes out one position longer, as exports without in-place attention do. */
-  grows: boolean;
+  /** Positions that the cache comes out longer: 1 in exports without in-place attention. */
+  grows: 0 | 1 | 2;
 }
 
 /** A graph with a decoder's inputs and outputs, whose logits are its position ids. */
@@ -41,9 +41,9 @@ function fakeDecoder({ inputs, outputs, grows }: Parts): Uint8Array {
   }
   for (const name of outputs.filter((output) => output.startsWith('present'))) {
     const past = name.replace('present', 'past_key_values');
-    if (grows) {
-      const one = g.node('Slice', [past, ...[0, 1, 2].map((value, i) => g.int64(`${name}.slice.${i}`, [value]))]);
-      g.node('Concat', [past, one], { attributes: { axis: { int: 2 } }, outputs: [name] });
+    if (grows > 0) {
+      const fresh = g.node('Slice', [past, ...[0, grows, 2].map((value, i) => g.int64(`${name}.slice.${i}`, [value]))]);
+      g.node('Concat', [past, fresh], { attributes: { axis: { int: 2 } }, outputs: [name] });
     } else g.node('Identity', [past], { outputs: [name] });
     g.output(name, 'float32', ['batch_size', 2, 'total', 4]);
   }
@@ -53,7 +53,7 @@ function fakeDecoder({ inputs, outputs, grows }: Parts): Uint8Array {
 const WHOLE: Parts = {
   inputs: ['input_ids', 'attention_mask', 'past_key_values.0.key', 'past_key_values.0.value'],
   outputs: ['logits', 'present.0.key', 'present.0.value'],
-  grows: false,
+  grows: 0,
 };
 
 let graphs = 0;
@@ -65,7 +65,8 @@ async function load(parts: Parts): Promise<LoadedGraph> {
 
 describe('loading a graph', () => {
   it('reads what it takes and gives', async () => {
-    const { session, signature } = await load(WHOLE);
+    const { session, signature, cacheUpdate } = await load(WHOLE);
+    expect(cacheUpdate).toBe('in-place');
     expect(signature).toEqual({
       layers: [
         {
@@ -82,7 +83,14 @@ describe('loading a graph', () => {
       vocabSize: VOCABULARY,
       positionIds: false,
       logitsIndex: false,
+      useCacheBranch: false,
     });
+    session.dispose();
+  });
+
+  it('finds out that a cache comes out longer, whatever the graph calls things', async () => {
+    const { session, cacheUpdate } = await load({ ...WHOLE, grows: 1 });
+    expect(cacheUpdate).toBe('concat');
     session.dispose();
   });
 
@@ -105,7 +113,7 @@ describe('loading a graph', () => {
       { inputs: [...WHOLE.inputs, 'pixel_values', 'beam'] },
       /cannot feed: pixel_values, beam/,
     ],
-    ['a cache that is not updated in place', { grows: true }, /does not update its KV cache in place/],
+    ['a cache that neither stays nor grows by one', { grows: 2 }, /neither .* \(6 positions,6 positions\); export it/],
   ])('refuses %s by its name', async (_, change, message) => {
     const loading = load({ ...WHOLE, ...change });
     await expect(loading).rejects.toMatchObject({ code: 'model_not_found' });

@@ -1,27 +1,38 @@
-import { type OrtBackend, OrtError, type OrtSession, type OrtTensor } from '@shoal/ort';
+import { type OrtBackend, OrtError, type OrtSession } from '@shoal/ort';
 import { ShoalError } from '@shoal/protocol';
-import { Disposables } from './disposables.ts';
+import type { GraphNames } from '../model/genai-config.ts';
+import { withStandardNames } from '../model/standard-names.ts';
+import type { Attention } from './attention-scratch.ts';
+import { providerRow } from './execution-providers.ts';
 import { type GraphSignature, readSignature } from './graph-signature.ts';
+import { type CacheUpdate, probeCacheUpdate } from './probe-cache-update.ts';
 
 export interface LoadGraphOptions {
   /** Path of the ONNX file. */
   graph: string;
+  /** How the graph calls what it takes and gives, where that is not the standard. */
+  names?: GraphNames | undefined;
   executionProvider: string;
+  /** Which GPU. Default 0. */
+  deviceId?: number | undefined;
   intraOpThreads: number;
+  /** Which kernel computes attention on the CPU. */
+  attention?: Attention | undefined;
 }
 
 export interface LoadedGraph {
   session: OrtSession;
   signature: GraphSignature;
+  cacheUpdate: CacheUpdate;
 }
 
 /** Opens a decoder and reads its signature. Throws `model_not_found` with one line that names the file. */
 export async function loadGraph(ort: OrtBackend, options: LoadGraphOptions): Promise<LoadedGraph> {
-  const session = await openSession(ort, options);
+  const opened = await openSession(ort, options);
+  const session = options.names === undefined ? opened : withStandardNames(opened, options.names);
   try {
     const signature = readSignature(session.inputs, session.outputs);
-    await requireInPlace(ort, session, signature);
-    return { session, signature };
+    return { session, signature, cacheUpdate: await probeCacheUpdate(ort, session, signature) };
   } catch (cause) {
     session.dispose();
     if (cause instanceof ShoalError) throw new ShoalError(cause.code, `${options.graph}: ${cause.message}`, { cause });
@@ -32,8 +43,9 @@ export async function loadGraph(ort: OrtBackend, options: LoadGraphOptions): Pro
 async function openSession(ort: OrtBackend, options: LoadGraphOptions): Promise<OrtSession> {
   try {
     return await ort.createSession(options.graph, {
-      executionProviders: [{ name: options.executionProvider }],
+      executionProviders: providerRow(options.executionProvider).chain(options.deviceId ?? 0),
       intraOpThreads: options.intraOpThreads,
+      attention: options.attention ?? 'tiled',
       // Spinning threads would eat the cores that queue I/O and the main thread need.
       spinning: false,
       // Prefills come in many shapes; patterns learnt for one do not fit the next.
@@ -52,30 +64,4 @@ function remedy(cause: unknown): string {
   if (code === 'not_implemented') return 'choose another dtype: this runtime lacks an operator of the graph';
   if (code === 'ep_fail') return 'choose another execution provider, or install its libraries';
   return 'the file is corrupt or incomplete: download the model again';
-}
-
-/** Runs one token over a cache with room to spare: attention that works in place leaves its length as it was. */
-async function requireInPlace(ort: OrtBackend, session: OrtSession, signature: GraphSignature): Promise<void> {
-  const length = 4;
-  using tensors = new Disposables();
-  const int64 = (value: bigint): OrtTensor => {
-    const tensor = tensors.use(ort.allocate('int64', [1, 1]));
-    tensor.data[0] = value;
-    return tensor;
-  };
-  const feeds: Record<string, OrtTensor> = { input_ids: int64(0n), attention_mask: int64(1n) };
-  if (signature.positionIds) feeds.position_ids = int64(0n);
-  if (signature.logitsIndex) feeds.logits_index = int64(0n);
-  const shape = [1, signature.kvHeads, length, signature.headSize];
-  for (const { pastKey, pastValue } of signature.layers) {
-    for (const name of [pastKey, pastValue]) feeds[name] = tensors.use(ort.allocate(signature.cacheType, shape));
-  }
-  const present = signature.layers[0]?.presentKey ?? '';
-  const kept = await session.run(feeds, [present]).then(
-    (outputs) => tensors.use(outputs[present] as OrtTensor).shape[2] === length,
-    () => false,
-  );
-  if (kept) return;
-  const advice = 'export it with GroupQueryAttention (onnxruntime-genai or onnx-community do)';
-  throw new ShoalError('model_not_found', `the model does not update its KV cache in place; ${advice}`);
 }

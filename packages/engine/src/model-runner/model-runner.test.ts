@@ -1,13 +1,22 @@
 import { join } from 'node:path';
-import { DECODER_TINY, decoder } from '@shoal/onnx-graph';
+import {
+  type ConcatDecoderOptions,
+  concatDecoder,
+  DECODER_TINY,
+  type DecoderOptions,
+  decoder,
+} from '@shoal/onnx-graph';
 import { loadOrt } from '@shoal/ort';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DeviceSlabs } from '../kv-cache/device-slabs.ts';
 import { MINNOW } from '../testing/minnow.ts';
 import { ScriptedRunner } from '../testing/scripted-runner.ts';
+import { ConcatRunner } from './concat/concat-runner.ts';
 import { readSignature } from './graph-signature.ts';
 import { loadGraph } from './load-graph.ts';
 import type { ModelRunner, StepOutput } from './model-runner.ts';
-import { OrtRunner } from './ort-runner.ts';
+import { OrtRunner, rowsOfCache } from './ort-runner.ts';
+import { probeCacheUpdate } from './probe-cache-update.ts';
 
 const SLOTS = 4;
 const MAX_LENGTH = 200;
@@ -19,12 +28,42 @@ async function onMinnow(backend: 'capi' | 'node-binding'): Promise<ModelRunner> 
   return new OrtRunner({ ort, ...loaded, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 });
 }
 
+async function onConcat(
+  backend: 'capi' | 'node-binding',
+  options: Partial<ConcatDecoderOptions> = {},
+  padsCache = options.positionIds !== false,
+): Promise<ModelRunner> {
+  const ort = await loadOrt({ backend });
+  const graph = concatDecoder({ ...DECODER_TINY, vocab: 261, maxLen: 256, ...options });
+  const session = await ort.createSession(graph, { intraOpThreads: 1 });
+  const signature = readSignature(session.inputs, session.outputs);
+  expect(await probeCacheUpdate(ort, session, signature)).toBe('concat');
+  const size = { slots: SLOTS, maxLength: MAX_LENGTH, contextLength: 250, intraOpThreads: 1 };
+  const runner = new ConcatRunner({ ort, session, signature, ...size });
+  runner.padsCache = padsCache;
+  return runner;
+}
+
 async function onTiny(): Promise<ModelRunner> {
   const ort = await loadOrt();
   const graph = decoder({ ...DECODER_TINY, vocab: 261, maxLen: 256, logitsIndex: true });
   const session = await ort.createSession(graph, { intraOpThreads: 1 });
   const signature = readSignature(session.inputs, session.outputs);
   return new OrtRunner({ ort, session, signature, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 });
+}
+
+/** The cache in memory that is treated as a device's, which on the CPU provider it is not. */
+async function onDevice(options: Partial<DecoderOptions> = {}): Promise<ModelRunner> {
+  const ort = await loadOrt({ backend: 'capi' });
+  const sessionOptions = { intraOpThreads: 1 };
+  const graph = decoder({ ...DECODER_TINY, vocab: 261, maxLen: 256, ...options });
+  const session = await ort.createSession(graph, sessionOptions);
+  const signature = readSignature(session.inputs, session.outputs);
+  const size = { ort, session, signature, slots: SLOTS, maxLength: MAX_LENGTH, intraOpThreads: 1 };
+  const location = { name: 'Cpu', deviceId: 0 };
+  const slots = rowsOfCache(size);
+  const cache = await DeviceSlabs.create({ ...size, slots, length: MAX_LENGTH, location, sessionOptions });
+  return new OrtRunner({ ...size, cache });
 }
 
 /** What every ModelRunner must do, the scripted double included. */
@@ -42,6 +81,13 @@ const RUNNERS: [string, () => Promise<ModelRunner>][] = [
   ['OrtRunner over the C API', () => onMinnow('capi')],
   ["OrtRunner over onnxruntime-node's sessions", () => onMinnow('node-binding')],
   ['OrtRunner on a graph that computes logits where it is told', () => onTiny()],
+  ['OrtRunner over a cache that host code does not touch', () => onDevice()],
+  ['OrtRunner over such a cache in half precision', () => onDevice({ dtype: 'fp16', logitsIndex: true })],
+  ['ConcatRunner over the C API', () => onConcat('capi')],
+  ["ConcatRunner over onnxruntime-node's sessions", () => onConcat('node-binding')],
+  ['ConcatRunner without padding', () => onConcat('capi', {}, false)],
+  ['ConcatRunner on a graph without position ids', () => onConcat('capi', { positionIds: false })],
+  ['ConcatRunner in half precision', () => onConcat('capi', { dtype: 'fp16' })],
 ];
 
 /** Reproducible token ids. */
@@ -128,11 +174,23 @@ describe.each(RUNNERS)('%s', (_, create) => {
 
   it('copies a row', async () => {
     const prompt = tokens(10, 100);
-    await runner.prefill(0, [tokens(11, 5)]);
     const expected = (await alone(prompt))[1];
+    await runner.prefill(0, [tokens(11, prompt.length)]);
     await runner.prefill(2, [prompt]);
     runner.copySlot(2, 0, prompt.length);
     expect(row(await runner.decode([tokens(0, 1)[0] ?? 0], [prompt.length], 0), 0)).toEqual(expected);
+  });
+
+  it('copies rows one after another, and goes on with a prefill behind what was copied', async () => {
+    const prompt = tokens(17, 40);
+    const expected = row(await runner.prefill(0, [prompt]), 0);
+    await runner.prefill(0, [tokens(18, 40)]);
+    await runner.prefill(3, [prompt.slice(0, 30)]);
+    runner.copySlot(3, 2, 30);
+    runner.copySlot(2, 1, 25);
+    runner.freeSlot(3);
+    runner.freeSlot(2);
+    expect(row(await runner.extend(1, 25, prompt.slice(25)), 0)).toEqual(expected);
   });
 
   it('replays: prompt prefilled, then known tokens fed again, gives the bits of the first time', async () => {

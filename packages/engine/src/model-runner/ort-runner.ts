@@ -6,6 +6,7 @@ import {
   type OrtTensor,
   type RunControl,
 } from '@shoal/ort';
+import type { CacheRows } from '../kv-cache/cache-rows.ts';
 import { KvSlabs } from '../kv-cache/kv-slabs.ts';
 import { DecodeBindings } from './decode-bindings.ts';
 import { DecodeFeeds } from './decode-feeds.ts';
@@ -25,6 +26,8 @@ export interface OrtRunnerOptions {
   maxLength: number;
   /** Of the sampling head. */
   intraOpThreads: number;
+  /** The cache, if it does not lie in host memory: all its rows, of `maxLength` positions. Closed with the runner. */
+  cache?: CacheRows | undefined;
 }
 
 /**
@@ -33,11 +36,17 @@ export interface OrtRunnerOptions {
  */
 const FIRST_COPIED_LENGTH = 64;
 
+/** Rows of the cache: two at least, for the sake of a lone row's company, and those of kept prefixes. */
+export function rowsOfCache(options: { slots: number; prefixSlots?: number | undefined }): number {
+  return Math.max(2, options.slots) + (options.prefixSlots ?? 0);
+}
+
 /** ModelRunner over ONNX Runtime, for decoders whose attention updates its cache in place. */
 export class OrtRunner implements ModelRunner {
   readonly slots: number;
   readonly maxLength: number;
   readonly vocabSize: number;
+  readonly cachePath = 'in-place';
   readonly #ort: OrtBackend;
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
@@ -55,16 +64,15 @@ export class OrtRunner implements ModelRunner {
   readonly #onlyPosition: OrtTensor | undefined;
   readonly #head: SamplingHead;
   readonly #decodeBindings: DecodeBindings;
-  #slabs: KvSlabs;
+  #slabs: CacheRows;
 
   constructor(options: OrtRunnerOptions) {
     const { ort, session, signature, slots, maxLength, intraOpThreads } = options;
     this.slots = slots;
     this.maxLength = maxLength;
     this.vocabSize = signature.vocabSize;
-    // Two at least, for the sake of a lone row's company.
     const rows = Math.max(2, slots);
-    this.#cacheRows = rows + (options.prefixSlots ?? 0);
+    this.#cacheRows = rowsOfCache(options);
     this.#ort = ort;
     this.#session = session;
     this.#signature = signature;
@@ -76,7 +84,7 @@ export class OrtRunner implements ModelRunner {
     this.#decodeBindings = new DecodeBindings({ session, feeds, logits, onlyPosition });
     this.#head = new SamplingHead({ ort, intraOpThreads, logits: this.#logits, logitsType: signature.logitsType });
     const copied = !ort.capabilities.zeroCopyOutputs;
-    this.#slabs = this.#allocate(copied ? Math.min(FIRST_COPIED_LENGTH, maxLength) : maxLength);
+    this.#slabs = options.cache ?? this.#allocate(copied ? Math.min(FIRST_COPIED_LENGTH, maxLength) : maxLength);
   }
 
   get interruptHandle(): bigint {
@@ -175,14 +183,18 @@ export class OrtRunner implements ModelRunner {
         matrix(width, (_, column) => past + column),
       );
     const lastOf = (row: number) => (ids[row]?.length ?? 1) - 1;
-    feeds.defer(this.#slabs.bind(binding, firstSlot, rows));
+    if (this.#slabs.pending !== undefined) await this.#slabs.pending;
+    const bound = await this.#slabs.bindPass(binding, { first: firstSlot, rows, past, total: pass.maskWidth });
+    feeds.defer(bound.free);
     if (this.#signature.logitsIndex) {
       binding.bindInput('logits_index', matrix(1, lastOf));
       binding.bindOutput('logits', feeds.use(this.#logits.view(0, [rows, 1, this.vocabSize])));
       await this.#compute(binding);
+      await bound.keep();
     } else {
       binding.bindOutput('logits');
       await this.#compute(binding);
+      await bound.keep();
       const all = feeds.use(binding.output('logits'));
       for (let row = 0; row < rows; row++) this.#keepLogits(all, row * width + lastOf(row), row);
     }
@@ -201,6 +213,7 @@ export class OrtRunner implements ModelRunner {
   }
 
   async #compute(binding: OrtBinding): Promise<void> {
+    if (this.#slabs.pending !== undefined) await this.#slabs.pending;
     try {
       await binding.run({ control: this.#control });
     } catch (cause) {
@@ -234,7 +247,7 @@ export class OrtRunner implements ModelRunner {
     let length = this.#slabs.length;
     while (length < positions) length *= 2;
     const grown = this.#allocate(Math.min(length, this.maxLength));
-    this.#slabs.copyInto(grown);
+    if (this.#slabs instanceof KvSlabs) this.#slabs.copyInto(grown);
     this.#decodeBindings.clear();
     this.#slabs.dispose();
     this.#slabs = grown;

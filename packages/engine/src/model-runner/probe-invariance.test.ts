@@ -1,16 +1,20 @@
 import { DECODER_TINY, decoder } from '@shoal/onnx-graph';
 import { loadOrt } from '@shoal/ort';
 import { describe, expect, it } from 'vitest';
-import { settleInvariance } from '../model/load-model.ts';
 import { ScriptedRunner } from '../testing/scripted-runner.ts';
 import { readSignature } from './graph-signature.ts';
 import { OrtRunner } from './ort-runner.ts';
 import { probeInvariance } from './probe-invariance.ts';
+import { settleInvariance } from './settle-invariance.ts';
 
-async function tiny(dtype: 'fp32' | 'q4', slots: number): Promise<OrtRunner> {
+async function tiny(
+  dtype: 'fp32' | 'fp16' | 'q4' | 'int8',
+  slots: number,
+  accuracyLevel: 0 | 4 = 0,
+): Promise<OrtRunner> {
   const ort = await loadOrt();
   // Wide enough for the kernels that real models meet.
-  const graph = decoder({ ...DECODER_TINY, hidden: 128, intermediate: 256, dtype, maxLen: 64 });
+  const graph = decoder({ ...DECODER_TINY, hidden: 128, intermediate: 256, dtype, accuracyLevel, maxLen: 64 });
   const session = await ort.createSession(graph, { intraOpThreads: 1 });
   const signature = readSignature(session.inputs, session.outputs);
   return new OrtRunner({ ort, session, signature, slots, maxLength: 64, intraOpThreads: 1 });
@@ -32,6 +36,25 @@ describe('probing invariance', () => {
     const settled = await settleInvariance(runner);
     expect(settled.batch).toBe(true);
     expect(runner.padsLoneRow).toBe(!bare.batch);
+    await runner.close();
+  });
+
+  it('finds half precision invariant too', async () => {
+    const runner = await tiny('fp16', 4);
+    expect(await settleInvariance(runner)).toEqual(ALL);
+    await runner.close();
+  });
+
+  it('settles on kernels that quantise activations row by row as on those that do not', async () => {
+    const runner = await tiny('q4', 4, 4);
+    expect(await settleInvariance(runner)).toEqual(ALL);
+    await runner.close();
+  });
+
+  it('finds dynamic int8 not invariant, company or not: its scales are those of the whole batch', async () => {
+    const runner = await tiny('int8', 4);
+    expect(await settleInvariance(runner)).toEqual({ batch: false, padding: false, chunk: false, replay: true });
+    expect(runner.padsLoneRow).toBe(false);
     await runner.close();
   });
 

@@ -26,6 +26,7 @@ function headOver(rows: readonly Float32Array[]): SamplingHead {
 }
 
 const read = (candidates: Candidates, row: number) => ({
+  best: candidates.best(row),
   ids: Array.from({ length: candidates.count }, (_, i) => candidates.id(row, i)),
   probabilities: candidates.probabilities(row).slice(),
   blockMasses: candidates.blockMasses(row).slice(),
@@ -43,8 +44,10 @@ describe('SamplingHead', () => {
     ['plain', { temperatures }],
     ['with the likeliest', { temperatures, likeliest: true }],
     ['with additions', { temperatures, likeliest: true, additions }],
-    ['greedy', {}],
-    ['greedy with additions', { additions }],
+    ['at temperature 1', { temperatures: temperatures.map(() => 1) }],
+    ['greedy', { best: true }],
+    ['greedy with additions', { best: true, additions }],
+    ['of both kinds', { best: true, temperatures, likeliest: true, additions }],
   ])('gives what plain arithmetic gives: %s', async (_, request) => {
     const head = headOver(LOGITS);
     const [got, expected] = [await head.run(SLOTS, request), await plainOutput(LOGITS, 64).candidates(request)];
@@ -52,6 +55,7 @@ describe('SamplingHead', () => {
     for (let row = 0; row < SLOTS; row++) {
       const [seen, wanted] = [read(got, row), read(expected, row)];
       expect(seen.ids).toEqual(wanted.ids);
+      if (request.best) expect(seen.best).toBe(wanted.best);
       if (request.temperatures === undefined) continue;
       for (const [id, probability] of seen.probabilities.entries()) {
         expect(Math.abs(probability - (wanted.probabilities[id] ?? 0))).toBeLessThan(1e-6);
@@ -67,11 +71,11 @@ describe('SamplingHead', () => {
 
   it('gives a row the same bits whatever rows are beside it', async () => {
     const together = headOver(LOGITS);
-    const batch = await together.run(SLOTS, { temperatures, likeliest: true });
+    const batch = await together.run(SLOTS, { best: true, temperatures, likeliest: true });
     const expected = LOGITS.map((_, row) => read(batch, row));
     for (const [row, logits] of LOGITS.entries()) {
       const alone = headOver([logits]);
-      const request = { temperatures: [temperatures[row] ?? 1], likeliest: true };
+      const request = { best: true, temperatures: [temperatures[row] ?? 1], likeliest: true };
       expect(read(await alone.run(1, request), 0)).toEqual(expected[row]);
       alone.dispose();
     }

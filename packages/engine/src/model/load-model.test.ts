@@ -64,7 +64,7 @@ describe('loading a model', () => {
   });
 
   it('lists the variants there are when the one asked for is not', async () => {
-    await expect(load({ dtype: 'q4' })).rejects.toThrow(/there is no q4 graph; choose a dtype of: model.onnx/);
+    await expect(load({ dtype: 'q4' })).rejects.toThrow(/there is no q4 graph; choose a dtype of: onnx\/model.onnx/);
   });
 
   it('names a corrupt graph', async () => {

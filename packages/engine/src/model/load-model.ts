@@ -3,15 +3,18 @@ import { ContinuousScheduler } from '../continuous-scheduler.ts';
 import type { EngineParts } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import type { MemoryPlan } from '../kv-cache/memory-plan.ts';
+import { attentionTokens, chooseAttention } from '../model-runner/attention-scratch.ts';
+import { chooseProvider } from '../model-runner/choose-provider.ts';
+import { cacheOverhead, createRunner } from '../model-runner/create-runner.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
 import { loadGraph } from '../model-runner/load-graph.ts';
-import { OrtRunner } from '../model-runner/ort-runner.ts';
-import { type Invariance, probeInvariance } from '../model-runner/probe-invariance.ts';
+import { readMachine } from '../model-runner/machine.ts';
+import { settleInvariance } from '../model-runner/settle-invariance.ts';
 import type { Scheduler, SchedulerLimits } from '../scheduler.ts';
 import { StaticScheduler } from '../static-scheduler.ts';
 import { numericsFingerprint } from './fingerprint.ts';
-import { readModelConfig } from './model-config.ts';
-import { findGraph, hashModel } from './model-files.ts';
+import { type ModelConfig, readModelConfig } from './model-config.ts';
+import { findGraph, hashModel, modelFiles } from './model-files.ts';
 import { modelFault } from './read-json.ts';
 import { readTokenizer } from './read-tokenizer.ts';
 import { planModelMemory, type ResolvedOptions, resolveOptions } from './resolve-options.ts';
@@ -21,32 +24,39 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
   const directory = given.modelDirectory;
   const graph = await findGraph(directory, given.dtype ?? 'fp32');
   const config = await readModelConfig(directory);
-  const tokenizer = await readTokenizer(directory);
-  const options = resolveOptions(given, config);
+  const tokenizer = await readTokenizer(directory, config.vocabSize);
   const ort = await loadOrt();
-  const { session, signature } = await loadGraph(ort, { graph, ...options });
+  const machine = await readMachine();
+  const { executionProvider: asked = 'auto', deviceId = 0 } = given;
+  const provider = await chooseProvider({ asked, ort, machine, deviceId });
+  const options = { ...resolveOptions(given, config), executionProvider: provider.name, deviceId };
+  const attention = chooseAttention(config.heads, options.maxModelLen);
+  const loaded = await loadGraph(ort, { graph: graph.path, names: config.names, attention, ...options });
+  const { session, signature } = loaded;
   try {
-    if (signature.vocabSize < config.vocabSize) {
-      const fault = `config.json says ${config.vocabSize} tokens, the graph's logits have ${signature.vocabSize}`;
-      throw modelFault(graph, fault, 'use files of one and the same export');
-    }
-    const memory = planModelMemory(options, signature);
-    const limits = { ...options, maxBatchSize: memory.slots, maxBatchTokens: prefillTokens(options, signature) };
-    const runner = new OrtRunner({
+    requireVocabulary(graph.path, config, signature);
+    const memory = planModelMemory(options, signature, cacheOverhead(loaded, provider));
+    const scratchTokens = attentionTokens(attention, config.heads, options.maxModelLen);
+    const maxBatchTokens = Math.min(prefillTokens(options, signature), scratchTokens);
+    const limits = { ...options, maxBatchSize: memory.slots, maxBatchTokens };
+    const runner = await createRunner(loaded, {
       ort,
-      session,
-      signature,
+      provider,
+      deviceId,
       slots: memory.slots,
       prefixSlots: options.batching === 'static' ? 0 : memory.prefixSlots,
       maxLength: options.maxModelLen,
+      contextLength: config.contextLength,
+      slidingWindow: config.slidingWindow,
       intraOpThreads: options.intraOpThreads,
     });
     const { dtype, executionProvider, maxModelLen, batching } = options;
     const invariance = await settleInvariance(runner);
-    const revision = await hashModel(directory, graph);
-    const runtime = `${ort.version} ${ort.kind}`;
-    const { padsLoneRow } = runner;
-    const fingerprint = await numericsFingerprint({ revision, dtype, executionProvider, runtime, padsLoneRow });
+    const revision = await hashModel(modelFiles(directory, graph));
+    const runtime = `${ort.version} ${ort.kind} ${attention}`;
+    const { padsLoneRow, cachePath } = runner;
+    const numerics = { revision, dtype, executionProvider, runtime, padsLoneRow, cachePath };
+    const fingerprint = await numericsFingerprint(numerics, machine);
     return {
       model: {
         maxModelLen,
@@ -70,14 +80,11 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
   }
 }
 
-/** Probes the model; where only a lone row differs from one in company, lone rows get company. */
-export async function settleInvariance(runner: OrtRunner): Promise<Invariance> {
-  const bare = await probeInvariance(runner);
-  if (bare.batch) return bare;
-  runner.padsLoneRow = true;
-  const padded = await probeInvariance(runner);
-  if (!padded.batch) runner.padsLoneRow = false;
-  return padded.batch ? padded : bare;
+/** Configuration and graph must be of one model. */
+export function requireVocabulary(graph: string, config: ModelConfig, signature: GraphSignature): void {
+  if (signature.vocabSize >= config.vocabSize) return;
+  const fault = `config.json says ${config.vocabSize} tokens, the graph's logits have ${signature.vocabSize}`;
+  throw modelFault(graph, fault, 'use files of one and the same export');
 }
 
 function schedulerOf(options: ResolvedOptions, limits: SchedulerLimits, memory: MemoryPlan): Scheduler {

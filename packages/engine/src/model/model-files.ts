@@ -4,31 +4,93 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { ModelDtype } from '../engine-options.ts';
+import { readGenaiConfig } from './genai-config.ts';
+import { type OnnxOutline, readOnnxOutline } from './onnx-outline.ts';
 import { isMissing, modelFault } from './read-json.ts';
 
-/** Files in the order of preference, as onnx-community and Transformers.js name the variants. */
-const GRAPH_FILES: Readonly<Record<ModelDtype, readonly string[]>> = {
-  fp32: ['model.onnx'],
-  fp16: ['model_fp16.onnx'],
-  int8: ['model_int8.onnx', 'model_quantized.onnx'],
-  uint8: ['model_uint8.onnx'],
-  q8: ['model_quantized.onnx', 'model_int8.onnx'],
-  q4: ['model_q4.onnx'],
-  q4f16: ['model_q4f16.onnx'],
-  bnb4: ['model_bnb4.onnx'],
+/** Files, in the order of preference, as onnx-community and Transformers.js name the variants. */
+const SUFFIXES: Readonly<Record<ModelDtype, readonly string[]>> = {
+  fp32: [''],
+  fp16: ['_fp16'],
+  int8: ['_int8', '_quantized'],
+  uint8: ['_uint8'],
+  q8: ['_quantized', '_int8'],
+  q4: ['_q4'],
+  q4f16: ['_q4f16'],
+  bnb4: ['_bnb4'],
 };
 
-/** The graph file of a variant: under `onnx/`, or beside the configuration as onnxruntime-genai's builder puts it. */
-export async function findGraph(directory: string, dtype: ModelDtype): Promise<string> {
+/** The second is Optimum's older name for a decoder whose first pass and later ones are one graph. */
+const STEMS = ['model', 'decoder_model_merged'];
+
+/**
+ * Where a variant's graph may lie in a model directory, best first: under `onnx/`, beside the configuration, or where
+ * `genai_config.json` says (`genaiFile`), whose directory holds one variant that its name does not tell.
+ */
+export function graphCandidates(dtype: ModelDtype, genaiFile: string | undefined): string[] {
+  const names = STEMS.flatMap((stem) => SUFFIXES[dtype].map((suffix) => `${stem}${suffix}.onnx`));
+  const genai = genaiFile === undefined || dtype !== 'fp32' ? [] : [genaiFile];
+  return [...genai, ...names.flatMap((name) => [`onnx/${name}`, name])];
+}
+
+/** What to say when none of the candidates is there; `present` are the paths of all graphs that are. */
+export function noSuchVariant(place: string, dtype: ModelDtype, present: readonly string[]): Error {
+  const remedy =
+    present.length === 0
+      ? 'export the model to ONNX first, or choose one that has been'
+      : `choose a dtype of: ${present.join(', ')}`;
+  return modelFault(place, `there is no ${dtype} graph`, remedy);
+}
+
+/** A variant's graph, whole: the file and what it says of itself. */
+export interface GraphFile {
+  path: string;
+  outline: OnnxOutline;
+}
+
+/**
+ * Finds the graph file of a variant, and checks that it and its external data are there in full.
+ *
+ * @throws ShoalError `model_not_found` that names what is missing, and the variants there are
+ */
+export async function findGraph(directory: string, dtype: ModelDtype): Promise<GraphFile> {
   await requireDirectory(directory);
-  const names = GRAPH_FILES[dtype];
-  for (const path of names.flatMap((name) => [join(directory, 'onnx', name), join(directory, name)])) {
+  const genai = await readGenaiConfig(directory);
+  for (const candidate of graphCandidates(dtype, genai?.graph)) {
+    const path = join(directory, candidate);
     const found = await stat(path).catch(() => undefined);
-    if (found?.isFile()) return path;
+    if (!found?.isFile()) continue;
+    const outline = readOnnxOutline(path);
+    await requireExternalData(path, outline);
+    return { path, outline };
   }
-  const present = (await readdir(join(directory, 'onnx')).catch(() => [])).filter((name) => name.endsWith('.onnx'));
-  const remedy = present.length === 0 ? 'export the model to ONNX first' : `choose a dtype of: ${present.join(', ')}`;
-  throw modelFault(join(directory, 'onnx', names[0] ?? ''), `there is no ${dtype} graph`, remedy);
+  const names = await Promise.all(['onnx', ''].map((folder) => graphsIn(directory, folder)));
+  throw noSuchVariant(join(directory, 'onnx', `model${SUFFIXES[dtype][0]}.onnx`), dtype, names.flat());
+}
+
+async function graphsIn(directory: string, folder: string): Promise<string[]> {
+  const names = await readdir(join(directory, folder)).catch(() => []);
+  return names.filter((name) => name.endsWith('.onnx')).map((name) => (folder === '' ? name : `${folder}/${name}`));
+}
+
+const DOWNLOAD = 'download the model again, all files of the variant';
+
+async function requireExternalData(graph: string, { externalData }: OnnxOutline): Promise<void> {
+  for (const [location, least] of externalData) {
+    const path = join(dirname(graph), location);
+    if (!isInside(location)) throw modelFault(graph, `its weights lie outside its folder, in ${location}`, DOWNLOAD);
+    const found = await stat(path).catch(() => undefined);
+    if (found === undefined) throw modelFault(path, `the file with weights of ${basename(graph)} is missing`, DOWNLOAD);
+    if (found.size >= least) continue;
+    throw modelFault(path, `the file has ${found.size} bytes, ${basename(graph)} needs ${least}`, DOWNLOAD);
+  }
+}
+
+/** A path that leads nowhere else than below its folder. */
+export function isInside(path: string): boolean {
+  const parts = path.split('/');
+  const odd = parts.some((part) => part === '' || part === '.' || part === '..');
+  return !odd && !/[\\\0]|^[A-Za-z]:/.test(path) && path.length <= 1024;
 }
 
 async function requireDirectory(directory: string): Promise<void> {
@@ -41,22 +103,25 @@ async function requireDirectory(directory: string): Promise<void> {
   throw modelFault(directory, 'not a directory', 'give the directory that holds config.json, not a file');
 }
 
-const DESCRIPTIONS = [
+/** Files beside the graph that say what the model is and how text becomes tokens. */
+export const DESCRIPTIONS: readonly string[] = [
   'config.json',
   'generation_config.json',
+  'genai_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
+  'special_tokens_map.json',
   'chat_template.jinja',
 ];
 
+/** All files of a model that decide its answers. */
+export function modelFiles(directory: string, { path, outline }: GraphFile): string[] {
+  const data = [...outline.externalData.keys()].sort();
+  return [...DESCRIPTIONS.map((name) => join(directory, name)), path, ...data.map((name) => join(dirname(path), name))];
+}
+
 /** Content hash of the files that decide the answers: 12 hex digits of SHA-256 over names and contents. */
-export async function hashModel(directory: string, graph: string): Promise<string> {
-  const data = (await readdir(dirname(graph))).filter((name) => name.startsWith(`${basename(graph)}_data`)).sort();
-  const files = [
-    ...DESCRIPTIONS.map((name) => join(directory, name)),
-    graph,
-    ...data.map((name) => join(dirname(graph), name)),
-  ];
+export async function hashModel(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
   for (const file of files) {
     const found = await stat(file).catch(() => undefined);

@@ -1,10 +1,17 @@
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { ShoalError } from '@shoal/protocol';
 import type { z } from 'zod';
 
 /** True for an error that says the file is not there. */
 export function isMissing(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The model directory is unusable as it stands; `remedy` says what to do. */

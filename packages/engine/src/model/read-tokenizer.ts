@@ -1,9 +1,8 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ChatTemplate } from '../tokenizer/chat-template.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { modelFault, readJson, readText } from './read-json.ts';
+import { exists, modelFault, readJson, readText } from './read-json.ts';
 
 /** A special token is written as text, or as an object around the text. */
 const specialToken = z
@@ -24,9 +23,17 @@ type TokenizerConfigFile = z.infer<typeof tokenizerConfigFile>;
 
 const REMEDY = 'download the model again, or export it with its tokenizer';
 
-export async function readTokenizer(directory: string): Promise<Tokenizer> {
+const tokenizerFile = z.looseObject({ model: z.looseObject({ vocab: z.unknown().optional() }) });
+
+/** @param vocabSize tokens that the model knows */
+export async function readTokenizer(directory: string, vocabSize: number): Promise<Tokenizer> {
   const path = join(directory, 'tokenizer.json');
-  const json = await readJson(path, z.looseObject({ model: z.looseObject({}) }), REMEDY);
+  const json = await readJson(path, tokenizerFile, REMEDY);
+  const tokens = vocabularySize(json.model.vocab);
+  if (tokens > vocabSize) {
+    const fault = `the tokenizer has ${tokens} tokens, the model knows ${vocabSize}`;
+    throw modelFault(path, fault, 'use the tokenizer that the model was trained with');
+  }
   const configPath = join(directory, 'tokenizer_config.json');
   const config = await readJson(configPath, tokenizerConfigFile, REMEDY);
   const template = await readChatTemplate(directory, config);
@@ -37,12 +44,19 @@ export async function readTokenizer(directory: string): Promise<Tokenizer> {
   }
 }
 
+/**
+ * One more than the highest id of the vocabulary proper: text to id, or in the order of their ids. Tokens that were
+ * added to it may lie outside the model (Gemma's picture placeholder does); a prompt with such a token is refused.
+ */
+function vocabularySize(vocab: unknown): number {
+  if (Array.isArray(vocab)) return vocab.length;
+  if (typeof vocab !== 'object' || vocab === null) return 0;
+  return Object.values(vocab).reduce((most, id) => (typeof id === 'number' ? Math.max(most, id + 1) : most), 0);
+}
+
 async function readChatTemplate(directory: string, config: TokenizerConfigFile): Promise<ChatTemplate | undefined> {
   const path = join(directory, 'chat_template.jinja');
-  const separate = await access(path).then(
-    () => true,
-    () => false,
-  );
+  const separate = await exists(path);
   const source = separate ? await readText(path, REMEDY) : templateOf(config);
   if (source === undefined) return undefined;
   const specialTokens: Record<string, string> = {};

@@ -1,8 +1,10 @@
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { ShoalError } from '@shoal/protocol';
 import type { BatchingPolicy, EngineOptions, ModelDtype } from '../engine-options.ts';
 import { type MemoryPlan, planMemory } from '../kv-cache/memory-plan.ts';
+import type { CacheOverhead } from '../model-runner/create-runner.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
+import { availableMemory } from './available-memory.ts';
 import type { ModelConfig } from './model-config.ts';
 
 /** {@link EngineOptions} with every default in place and every range checked. */
@@ -40,30 +42,43 @@ export function resolveOptions(options: EngineOptions, config: ModelConfig): Res
 /** Share of the memory still free that keys and values may take when nothing is said. */
 const DEFAULT_SHARE = 0.25;
 
-/** @throws ShoalError `invalid_request_error` when the budget does not hold one sequence of full length */
-export function planModelMemory(options: ResolvedOptions, signature: GraphSignature): MemoryPlan {
+/** Bytes of keys and values of one token, over all layers. */
+export function kvBytesPerToken(signature: GraphSignature): number {
   const bytes = signature.cacheType === 'float16' ? 2 : 4;
-  const bytesPerToken = 2 * signature.layers.length * signature.kvHeads * signature.headSize * bytes;
+  return 2 * signature.layers.length * signature.kvHeads * signature.headSize * bytes;
+}
+
+/**
+ * @param overhead what runs take besides the rows of the cache
+ * @throws ShoalError `invalid_request_error` when the budget does not hold one sequence of full length
+ */
+export function planModelMemory(
+  options: ResolvedOptions,
+  signature: GraphSignature,
+  { copies, padding }: CacheOverhead = { copies: 1, padding: 0 },
+): MemoryPlan {
+  const bytesPerToken = copies * kvBytesPerToken(signature);
   const { maxModelLen, maxBatchSize } = options;
+  const paddingBytes = (copies - 1) * padding * maxBatchSize * kvBytesPerToken(signature);
   const budgetBytes =
     options.kvCacheMb === undefined
-      ? Math.min(DEFAULT_SHARE * availableMemory(), bytesPerToken * maxModelLen * maxBatchSize * 2)
+      ? Math.min(DEFAULT_SHARE * availableMemory(), bytesPerToken * maxModelLen * maxBatchSize * 2 + paddingBytes)
       : options.kvCacheMb * 2 ** 20;
   // Only the CPU's memory is not taken before it is touched, and can be given back row by row.
   const overcommit = options.executionProvider === 'cpu' && options.batching === 'continuous';
   try {
-    return planMemory({ budgetBytes, bytesPerToken, maxModelLen, maxBatchSize, overcommit });
+    return planMemory({
+      budgetBytes: budgetBytes - paddingBytes,
+      bytesPerToken,
+      maxModelLen,
+      maxBatchSize,
+      overcommit,
+    });
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     const have = `the KV cache has ${Math.floor(budgetBytes / 2 ** 20)} MB, and ${cause.message}`;
     throw new ShoalError('invalid_request_error', `${have}: raise kvCacheMb or lower maxModelLen`, { cause });
   }
-}
-
-/** What this process may still take, container limits included where Node knows them (20.13 and later). */
-function availableMemory(): number {
-  const process_: { availableMemory?: () => number } = process;
-  return process_.availableMemory?.() ?? freemem();
 }
 
 function integer(name: string, value: number, least: number, most: number): number {

@@ -4,6 +4,7 @@ import type { Sequence } from '../sequence.ts';
 import { plainOutput } from '../testing/plain-candidates.ts';
 import { TestRandom } from '../testing/random.ts';
 import { testSequence } from '../testing/test-sequence.ts';
+import { uniform } from './random.ts';
 import { StepSampler } from './sampler.ts';
 
 const TIMES = 5000;
@@ -77,7 +78,7 @@ const FLAT = Float32Array.from({ length: 60 }, () => 2.5 * random.next());
 
 describe('sampling is exact', () => {
   it.each<[string, Partial<SamplingParams>, number, boolean]>([
-    ['narrowed, all tokens listed', { topP: 0.9 }, 60, false],
+    ['narrowed, all tokens listed', { topP: 0.6 }, 60, false],
     ['plain', {}, 8, false],
     ['at a high temperature', { temperature: 1.9 }, 8, false],
     ['at a low temperature', { temperature: 0.3 }, 8, false],
@@ -85,7 +86,9 @@ describe('sampling is exact', () => {
     ['topK beyond them', { topK: 20 }, 8, true],
     ['topK beyond the vocabulary', { topK: 1000 }, 8, true],
     ['topP within the candidates', { topP: 0.3 }, 8, false],
-    ['topP beyond them', { topP: 0.9 }, 8, true],
+    ['topP beyond them', { topP: 0.6 }, 8, true],
+    ['topP of most of the mass, without a list', { topP: 0.9 }, 0, false],
+    ['the same, so that a few draws are rejected again and again', { topP: 0.7, temperature: 1.9 }, 0, true],
     ['minP within the candidates', { minP: 0.9 }, 8, false],
     ['minP beyond them', { minP: 0.3 }, 8, true],
     ['all three', { minP: 0.2, topK: 30, topP: 0.8, temperature: 1.3 }, 8, true],
@@ -125,6 +128,21 @@ describe('choosing', () => {
     const { counts } = await drawMany(FLAT, { seed: 1 }, 8);
     expect((await drawMany(FLAT, { seed: 1 }, 8)).counts).toEqual(counts);
     expect((await drawMany(FLAT, { seed: 2 }, 8)).counts).not.toEqual(counts);
+  });
+
+  it('draws each token with the number at its seed, choice and position, so that any one can be replayed alone', async () => {
+    const equal = new Array<number>(256).fill(0);
+    for (const [seed, choice, position] of [
+      [7, 0, 0],
+      [7, 0, 1],
+      [7, 2, 1],
+      [2 ** 40, 1, 300],
+    ] as const) {
+      const sequence = testSequence({ seed }, [1, 2, 3], choice);
+      sequence.tokenIds.push(...new Array<number>(position).fill(5));
+      const { token } = await choose(equal, {}, sequence);
+      expect(token).toBe(Math.floor(uniform(seed, choice, position) * 256));
+    }
   });
 
   it('refuses logits that are no numbers', async () => {

@@ -6,7 +6,7 @@ import { drawByBlocks, drawListed, type Listed, type Narrowing, narrows } from '
 import { logprobsOf } from './logprobs.ts';
 import { uniform } from './random.ts';
 import { RankedRow } from './ranked-row.ts';
-import { drawByRejection } from './rejection.ts';
+import { acceptsMost, drawByRejection } from './rejection.ts';
 
 /** Number of the random number that a ranked row is drawn with, beyond those of other draws. */
 const LAST_ATTEMPT = 1000;
@@ -45,14 +45,15 @@ export class StepSampler {
     }
     const sampled = rows.filter((sequence) => sequence !== undefined && sequence.params.temperature > 0);
     const candidates = await output.candidates({
+      best: rows.some((sequence) => sequence?.params.temperature === 0),
       temperatures: sampled.length === 0 ? undefined : rows.map((sequence) => sequence?.params.temperature || 1),
-      likeliest: rows.some((sequence) => sequence?.params.temperature === 0 || narrowed(sequence)),
+      likeliest: sampled.some((sequence) => sequence !== undefined && needsList(sequence.params)),
       additions: flatten(additions),
     });
     return new StepSampler(output, candidates, textOf);
   }
 
-  /** Rows of this step that had to be ranked in full because their likeliest tokens did not decide the draw. */
+  /** Rows of this step that were looked through in full, as no shorter way decided the draw. */
   get wholeRows(): number {
     return this.#wholeRows;
   }
@@ -70,12 +71,12 @@ export class StepSampler {
   }
 
   #likeliest(row: number): number {
-    const token = this.#candidates.id(row, 0);
-    if (Number.isFinite(this.#output.logits(row)[token])) return token;
+    const token = this.#candidates.best(row);
+    if (token >= 0) return token;
     throw new Error('the model returned no finite logit');
   }
 
-  /** The random number comes first; what is listed decides it, or else the whole row does. */
+  /** The random number comes first; the shortest way that decides it exactly is taken. Only the row's own wishes choose it. */
   #draw(row: number, sequence: Sequence): number {
     const probabilities = this.#candidates.probabilities(row);
     // One logit that is no number makes all probabilities so.
@@ -84,14 +85,17 @@ export class StepSampler {
     const at = (attempt: number) => uniform(sequence.seed, sequence.choice, sequence.tokenIds.length, attempt);
     const narrowing: Narrowing = sequence.params;
     if (!narrows(narrowing)) return drawByBlocks(probabilities, masses, at(0));
-    const listed = this.#listed(row, probabilities);
-    const token = drawListed(listed, narrowing, at(0));
+    const listed = needsList(narrowing) ? this.#listed(row, probabilities) : undefined;
+    const token = listed === undefined ? undefined : drawListed(listed, narrowing, at(0));
     if (token !== undefined) return token;
-    this.#wholeRows += 1;
+    if (listed !== undefined) this.#wholeRows += 1;
     // Whether the listed tokens suffice does not depend on the number drawn, so that it may be used again.
-    const accepted =
-      narrowing.topK > 0 ? undefined : drawByRejection(probabilities, masses, listed.probability(0), narrowing, at);
-    return accepted ?? new RankedRow(probabilities).draw(narrowing, at(LAST_ATTEMPT));
+    const threshold = (narrowing.minP ?? 0) * (listed?.probability(0) ?? 0);
+    const { topK, topP } = narrowing;
+    const accepted = topK > 0 ? undefined : drawByRejection(probabilities, masses, { threshold, topP }, at);
+    if (accepted !== undefined) return accepted;
+    if (listed === undefined) this.#wholeRows += 1;
+    return new RankedRow(probabilities).draw(narrowing, at(LAST_ATTEMPT));
   }
 
   #listed(row: number, probabilities: Float32Array): Listed {
@@ -105,8 +109,9 @@ export class StepSampler {
   }
 }
 
-function narrowed(sequence: Sequence | undefined): boolean {
-  return sequence !== undefined && sequence.params.temperature > 0 && narrows(sequence.params);
+/** Whether a draw begins with the most likely tokens: a nucleus of most of the mass is drawn from without them. */
+function needsList(narrowing: Narrowing): boolean {
+  return narrows(narrowing) && !acceptsMost(narrowing);
 }
 
 function flatten(additions: ReadonlyMap<number, ReadonlyMap<number, number>>): SparseAdditions | undefined {

@@ -22,12 +22,11 @@ function plainCandidates(logits: readonly Float32Array[], request: CandidateRequ
     const values = rows[row];
     if (values !== undefined) values[token] = (values[token] ?? Number.NaN) + (additions?.values[i] ?? 0);
   }
-  const greedy = temperatures === undefined;
-  const order = rows.map((row) => (greedy ? [best(row)] : byLikelihood(row)));
-  const probabilities = greedy ? [] : rows.map((row, index) => softmax(row, temperatures[index] ?? 1));
-  const listed = greedy ? 1 : request.likeliest ? count : 0;
+  const order = request.likeliest ? rows.map(byLikelihood) : [];
+  const probabilities = temperatures === undefined ? [] : rows.map((row, i) => softmax(row, temperatures[i] ?? 1));
   return {
-    count: Math.min(listed, logits[0]?.length ?? 0),
+    count: request.likeliest ? Math.min(count, logits[0]?.length ?? 0) : 0,
+    best: (row) => (request.best ? best(rows[row] ?? new Float32Array()) : -1),
     id: (row, index) => order[row]?.[index] ?? -1,
     probabilities: (row) => probabilities[row] ?? new Float32Array(),
     blockMasses: (row) => Float32Array.of(probabilities[row]?.reduce((sum, share) => sum + share, 0) ?? Number.NaN),
@@ -37,7 +36,7 @@ function plainCandidates(logits: readonly Float32Array[], request: CandidateRequ
 function best(row: Float32Array): number {
   let leader = 0;
   for (let id = 1; id < row.length; id++) if ((row[id] ?? 0) > (row[leader] ?? 0)) leader = id;
-  return leader;
+  return Number.isFinite(row[leader]) ? leader : -1;
 }
 
 function byLikelihood(row: Float32Array): number[] {

@@ -4,11 +4,15 @@ import { Sequence } from '../sequence.ts';
 import { TextAssembler } from '../tokenizer/text-assembler.ts';
 
 /** A sequence of its own, for tests of what looks at one. Nobody hears its events. */
-export function testSequence(params: Partial<SamplingParams> = {}, promptTokenIds: readonly number[] = [1]): Sequence {
+export function testSequence(
+  params: Partial<SamplingParams> = {},
+  promptTokenIds: readonly number[] = [1],
+  choice = 0,
+): Sequence {
   const answer = new Answer('test', { tokens: () => {}, finish: () => {}, fail: () => {} });
   return new Sequence({
     answer,
-    choice: 0,
+    choice,
     promptTokenIds,
     params: { temperature: 1, topP: 1, topK: 0, stop: [], ...params },
     seed: params.seed ?? 42,

@@ -28,6 +28,7 @@ export class EngineHost {
   async handle(command: ThreadCommand): Promise<void> {
     if (command.type === 'generate') this.#generate(command.ticket, command.request);
     else if (command.type === 'abort') this.#aborts.get(command.ticket)?.();
+    else if (command.type === 'tune') this.#engine.tune(command.tuning);
     else {
       await this.#engine.close();
       this.#flush();

@@ -5,7 +5,14 @@ import { ShoalError } from '@shoal/protocol';
 import type { EngineOptions } from '../engine-options.ts';
 import { EventStream } from '../event-stream.ts';
 import type { EngineFact } from '../events.ts';
-import type { EngineEvent, EngineModel, EngineRequest, EngineStats, GenerationEngine } from '../generation-engine.ts';
+import type {
+  EngineEvent,
+  EngineModel,
+  EngineRequest,
+  EngineStats,
+  EngineTuning,
+  GenerationEngine,
+} from '../generation-engine.ts';
 import { Observers } from '../observers.ts';
 import type { ThreadCommand, ThreadData, ThreadReport, TicketEvent } from './messages.ts';
 import { SharedStats } from './shared-stats.ts';
@@ -90,6 +97,10 @@ export class EngineThread implements GenerationEngine {
 
   stats(): EngineStats {
     return this.#stats.read();
+  }
+
+  tune(tuning: EngineTuning): void {
+    this.#post({ type: 'tune', tuning });
   }
 
   observe(listener: (fact: EngineFact) => void): () => void {

@@ -1,7 +1,7 @@
 import type { ErrorBody, TokensEvent } from '@shoal/protocol';
 import type { EngineOptions } from '../engine-options.ts';
 import type { EngineFact } from '../events.ts';
-import type { EngineModel, EngineRequest, FinishedEvent } from '../generation-engine.ts';
+import type { EngineModel, EngineRequest, EngineTuning, FinishedEvent } from '../generation-engine.ts';
 
 /** What the engine thread is started with. */
 export interface ThreadData {
@@ -14,6 +14,7 @@ export interface ThreadData {
 export type ThreadCommand =
   | { type: 'generate'; ticket: number; request: EngineRequest }
   | { type: 'abort'; ticket: number }
+  | { type: 'tune'; tuning: EngineTuning }
   | { type: 'close' };
 
 /** From the thread. `step` carries everything that happened since the last one. */

@@ -4,7 +4,9 @@ const WAITING = 0;
 const RUNNING = 1;
 const SLOTS = 2;
 const STEPS = 3;
-const FIELDS = 4;
+const KV_USED = 4;
+const KV_BUDGET = 5;
+const FIELDS = 6;
 
 /** Engine statistics in memory that both threads see: readable even while the engine thread hangs in a run. */
 export class SharedStats {
@@ -23,7 +25,14 @@ export class SharedStats {
 
   read(): EngineStats {
     const at = (field: number) => Atomics.load(this.#fields, field);
-    return { waiting: at(WAITING), running: at(RUNNING), slots: at(SLOTS), steps: at(STEPS) };
+    return {
+      waiting: at(WAITING),
+      running: at(RUNNING),
+      slots: at(SLOTS),
+      steps: at(STEPS),
+      kvUsedTokens: at(KV_USED),
+      kvBudgetTokens: at(KV_BUDGET),
+    };
   }
 
   write(stats: EngineStats): void {
@@ -31,5 +40,7 @@ export class SharedStats {
     Atomics.store(this.#fields, RUNNING, stats.running);
     Atomics.store(this.#fields, SLOTS, stats.slots);
     Atomics.store(this.#fields, STEPS, stats.steps);
+    Atomics.store(this.#fields, KV_USED, stats.kvUsedTokens);
+    Atomics.store(this.#fields, KV_BUDGET, Math.min(stats.kvBudgetTokens, 2 ** 31 - 1));
   }
 }

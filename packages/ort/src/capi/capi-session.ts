@@ -2,6 +2,7 @@ import type { MemoryLocation, OrtBinding, OrtSession, OrtTensor, RunOptions, Val
 import { ELEMENT_TYPES, type ElementType, elementCount } from '../element-type.ts';
 import { Lifetime } from '../lifetime.ts';
 import type { SessionOptions } from '../session-options.ts';
+import { withAttentionKernel } from './attention-kernel.ts';
 import { CapiBinding } from './capi-binding.ts';
 import { CapiTensor } from './capi-tensor.ts';
 import { HOST, MemoryBlock } from './memory-block.ts';
@@ -29,10 +30,12 @@ export class CapiSession implements OrtSession {
     this.#api = api;
     this.#hostInfo = hostInfo;
     this.#session = withSessionOptions(api, options, (native) =>
-      api.make((out) =>
-        typeof model === 'string'
-          ? api.createSession(env, model, native, out)
-          : api.createSessionFromArray(env, model, model.byteLength, native, out),
+      withAttentionKernel(options.attention, () =>
+        api.make((out) =>
+          typeof model === 'string'
+            ? api.createSession(env, model, native, out)
+            : api.createSessionFromArray(env, model, model.byteLength, native, out),
+        ),
       ),
     );
     this.#lifetime = new Lifetime('a session', () => this.#release());

@@ -30,7 +30,7 @@ export class CapiTensor<T extends ElementType = ElementType> implements OrtTenso
     this.value = api.make((out) =>
       api.createTensorWithData(
         block.memoryInfo,
-        block.address + BigInt(byteOffset),
+        block.addressAt(byteOffset),
         this.byteLength,
         BigInt64Array.from(shape, BigInt),
         shape.length,

@@ -48,6 +48,19 @@ export class MemoryBlock {
     return this.#buffer;
   }
 
+  /**
+   * The address of a byte of it.
+   *
+   * @throws OrtError `not_implemented` where the memory is a handle, which has no middle
+   */
+  addressAt(byteOffset: number): Pointer {
+    if (byteOffset > 0 && HANDLES.test(this.location.name)) {
+      const fault = `a tensor cannot begin in the middle of ${this.location.name} memory`;
+      throw new OrtError('not_implemented', `${fault}: view it from its start, or run a copy`);
+    }
+    return this.address + BigInt(byteOffset);
+  }
+
   dropPages(byteOffset: number, byteLength: number): number {
     this.lifetime.assertAlive();
     return this.#pageable ? dropPages(this.address + BigInt(byteOffset), byteLength) : 0;
@@ -55,6 +68,9 @@ export class MemoryBlock {
 }
 
 export const HOST: MemoryLocation = { name: 'Cpu', deviceId: 0 };
+
+/** Memory whose "address" is a handle of the graphics interface: WebGPU's buffers and DirectML's resources. */
+const HANDLES = /^(WebGPU|DML)/;
 
 /** Pinned memory is host memory that a device may read. */
 function isHost(location: MemoryLocation): boolean {

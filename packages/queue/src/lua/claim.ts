@@ -12,32 +12,37 @@ const REFILED_PER_STEP = 256;
 /**
  * Lua: claims jobs by BullMQ's own script, each under its own lock token. Before that, jobs in BullMQ's `wait` list
  * (added without a priority, or put there by a stall or a retry, which lose theirs) are filed under their priority:
- * those that were claimed before at its front. Needs the locals BULL, OWN, STEP_ID, LOCK_MS, WORKER and the functions
- * of jobs.ts and token-log.ts.
+ * those that were claimed before at its front. Where nothing is out of the ordinary, only the first is claimed by it (see
+ * plain.ts). Needs the locals BULL, OWN, STEP_ID, LOCK_MS, WORKER and the functions of jobs.ts, plain.ts and token-log.ts.
  */
 export const CLAIM: string = `
 ${bullmqFunction('bullmqMoveToActive', 'moveToActive-11')}
 local SUSPECT_SCORE = ${SUSPECT_SCORE}
 
+local function scoreOf(id)
+  local job = redis.call('HMGET', BULL .. id, 'priority', 'ats', 'shoal:suspect')
+  local priority = tonumber(job[1] or 0)
+  if not priority or priority < 1 then
+    priority = ${DEFAULT_BULL_PRIORITY}
+    redis.call('HSET', BULL .. id, 'priority', priority)
+  end
+  local score
+  if tonumber(job[3] or 0) > 0 then
+    score = SUSPECT_SCORE
+  elseif tonumber(job[2] or 0) > 0 then
+    score = priority * 0x100000000
+  else
+    score = priority * 0x100000000 + redis.call('INCR', BULL .. 'pc') % 0x100000000
+  end
+  return score
+end
+
+-- An id behind which there is no job is foreign, and forgotten.
 local function refile()
   for _ = 1, ${REFILED_PER_STEP} do
     local id = redis.call('RPOP', BULL .. 'wait')
     if not id then return end
-    local job = redis.call('HMGET', BULL .. id, 'priority', 'ats', 'shoal:suspect')
-    local priority = tonumber(job[1] or 0)
-    if not priority or priority < 1 then
-      priority = ${DEFAULT_BULL_PRIORITY}
-      redis.call('HSET', BULL .. id, 'priority', priority)
-    end
-    local score
-    if tonumber(job[3] or 0) > 0 then
-      score = SUSPECT_SCORE
-    elseif tonumber(job[2] or 0) > 0 then
-      score = priority * 0x100000000
-    else
-      score = priority * 0x100000000 + redis.call('INCR', BULL .. 'pc') % 0x100000000
-    end
-    redis.call('ZADD', BULL .. 'prioritized', score, id)
+    if redis.call('TYPE', BULL .. id).ok == 'hash' then redis.call('ZADD', BULL .. 'prioritized', scoreOf(id), id) end
   end
 end
 
@@ -170,6 +175,7 @@ local function claimAll(wanted, held, now)
     elseif claim then
       claims[#claims + 1] = claim
       ids[#ids + 1] = claim[1]
+      if #suspects == 0 then pcall(claimPlain, limit - #claims, now, claims, ids) end
     else
       turnedAway = turnedAway + 1
       if turnedAway > 64 then break end

@@ -1,4 +1,5 @@
 import { bullmqFunction } from './bullmq-scripts.ts';
+import { FILE_WEBHOOK } from './webhooks.ts';
 
 /**
  * Lua: how much work waits, and how fast work is done; both in tokens, as `work-of.ts` estimates them at submission.
@@ -65,10 +66,11 @@ end
 
 /**
  * Lua: BullMQ's ends of a job. `finish` returns 0, or BullMQ's code: −1 job missing, −2 lock missing, −3 not active,
- * −6 lock held by another. Needs the locals BULL, OWN and RESULT_TTL_S.
+ * −6 lock held by another. A job that has a webhook is put into the outbox by its end. Needs the locals BULL, OWN and RESULT_TTL_S.
  */
 export const JOB_ENDS: string = `
 ${WORK}
+${FILE_WEBHOOK}
 ${bullmqFunction('bullmqMoveToFinished', 'moveToFinished-14')}
 
 -- BullMQ's keys and options, but for what differs from job to job.
@@ -76,8 +78,10 @@ local FINISH_KEYS = {
   BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
   BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', '', '', '', BULL .. 'marker',
 }
+-- Jobs finished and failed per minute, which Bull Board draws.
+local METRICS_MINUTES = '1440'
 local FINISH_OPTIONS = {
-  keepJobs = { age = RESULT_TTL_S }, lockDuration = 1000, attempts = 1, maxMetricsSize = '',
+  keepJobs = { age = RESULT_TTL_S }, lockDuration = 1000, attempts = 1, maxMetricsSize = METRICS_MINUTES,
   fpof = false, cpof = false, idof = false, rdof = false,
 }
 local NO_STACKTRACE = cmsgpack.pack({ 'stacktrace', '[]' })
@@ -87,8 +91,13 @@ local function finish(id, token, outcome, value, now)
   FINISH_KEYS[11], FINISH_KEYS[12], FINISH_KEYS[13] = BULL .. outcome, BULL .. id, BULL .. 'metrics:' .. outcome
   FINISH_OPTIONS.token = token
   local fields = outcome == 'failed' and NO_STACKTRACE or nil
-  return bullmqMoveToFinished(FINISH_KEYS,
+  local code = bullmqMoveToFinished(FINISH_KEYS,
     { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(FINISH_OPTIONS), fields })
+  if code == 0 then
+    local url = redis.call('HGET', BULL .. id, 'shoal:hook')
+    if url then fileWebhook(id, url, outcome, value, now) end
+  end
+  return code
 end
 `;
 

@@ -98,8 +98,7 @@ describe('the step script', () => {
       0,
       data,
       60_000,
-      '',
-      '',
+      ...['', '', '', '', ''],
     ]);
   };
   it('does what the model does, whatever is repeated, reordered, forged or lapsed (60 histories of 50 steps)', async () => {
@@ -155,7 +154,7 @@ describe('the step script', () => {
       const replies = (await redis.xrange(keys.replies(reader), '-', '+')).slice(1).flatMap(([, fields]) => fields);
       expect(replies).toEqual(told);
     }
-  });
+  }, 120_000);
 
   it('gives a step that is sent again the same claims, less those whose lock is gone', async () => {
     for (const id of ['x', 'y', 'z']) await submit(id);
@@ -168,6 +167,18 @@ describe('the step script', () => {
     await redis.set(`${keys.bull}x:lock`, 'another');
     expect((await step([], 2, 'the-step')).claim.claims.map(({ id }) => id)).toEqual(['y']);
     expect((await step([], 2, 'another-step')).claim.claims.map(({ id }) => id)).toEqual(['z']);
+  });
+
+  it('neither renews nor takes the lock of another', async () => {
+    await submit('l');
+    const { claims } = (await step([], 1)).claim;
+    const token = claims[0]?.token ?? '';
+    const lock = `${keys.bull}l:lock`;
+    expect((await step(['L', 'l', 'zombie'])).codes).toEqual([-1]);
+    expect(await redis.get(lock)).toBe(token);
+    await redis.del(lock);
+    expect((await step(['L', 'l', token])).codes).toEqual([0]);
+    expect(await redis.get(lock)).toBe(token);
   });
 
   it('does the rest when one item cannot be done', async () => {

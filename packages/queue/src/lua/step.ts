@@ -1,6 +1,7 @@
 import { Script } from '../script.ts';
 import { CLAIM } from './claim.ts';
 import { JOB_ENDS, JOB_HAND_BACK, JOB_LATER, JOB_LOCK } from './jobs.ts';
+import { PLAIN } from './plain.ts';
 import { READERS } from './readers.ts';
 import { TOKEN_LOG } from './token-log.ts';
 
@@ -21,7 +22,7 @@ import { TOKEN_LOG } from './token-log.ts';
  *
  * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, time of the next delayed job, jobs
  * still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for some)]}; a claim is {id, token, job hash, log entries}. Each item runs under
- * pcall: a failure is code −100 for that item and nothing else. Sent twice, the script changes nothing the second time
+ * pcall: a failure is code −100 for that item and nothing else, −101 where Redis refused it because it is full. Sent twice, the script changes nothing the second time
  * and gives the same claims, less those whose lock is gone.
  */
 export const STEP: Script = new Script(
@@ -36,14 +37,17 @@ ${JOB_ENDS}
 ${JOB_HAND_BACK}
 ${JOB_LATER}
 ${JOB_LOCK}
+${PLAIN}
 ${CLAIM}
 local now = nowMs()
 local cancelled = {}
 local finished, finishedWork = 0, 0
+local completedByBullmq = false
 
 -- What is done for every held job now and then.
 local function attend(id)
   redis.call('PEXPIRE', OWN .. 'log:' .. id, LOG_TTL_MS)
+  redis.call('PEXPIRE', OWN .. 'readers:' .. id, LOG_TTL_MS)
   if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end
   return 0
 end
@@ -73,14 +77,26 @@ local function emit(id, token, replyTo, position, ending, event)
   return ending
 end
 
+-- By BullMQ's text, which what was finished beside it must not see half done.
+local function finishByBullmq(id, token, outcome, value)
+  settlePlain()
+  local code = finish(id, token, outcome, value, now)
+  if code == -2 and LOCK_MS > 0 and keepLock(id, token) then code = finish(id, token, outcome, value, now) end
+  if code == 0 and outcome == 'completed' then completedByBullmq = true end
+  return code
+end
+
 local function finishAndTell(id, token, replyTo, outcome, expected, value)
   if expected > 0 then
     local length = logLength(id)
     if length < expected and holds(id, token) then return -1000 - length end
   end
-  local work = tonumber(redis.call('HGET', BULL .. id, 'shoal:work') or 0)
-  local code = finish(id, token, outcome, value, now)
-  if code == -2 and LOCK_MS > 0 and keepLock(id, token) then code = finish(id, token, outcome, value, now) end
+  local code, work = 0, nil
+  if completedByBullmq and outcome == 'completed' then work = finishPlain(id, token, value, now) end
+  if not work then
+    work = tonumber(redis.call('HGET', BULL .. id, 'shoal:work') or 0)
+    code = finishByBullmq(id, token, outcome, value)
+  end
   if code == 0 then
     tellEnd(id, replyTo, outcome, value)
     finished, finishedWork = finished + 1, finishedWork + work
@@ -92,11 +108,16 @@ local function finishAndTell(id, token, replyTo, outcome, expected, value)
   return code
 end
 
+local function isFull(failure)
+  return string.find(type(failure) == 'table' and failure.err or tostring(failure), 'OOM', 1, true) ~= nil
+end
+
 local codes = {}
 local unended = 0
 local at = 11
 while ARGV[at] do
   local kind, ok, code = ARGV[at], false, nil
+  if unsettled[ARGV[at + 1]] then pcall(settlePlain) end
   if kind == 'E' then
     ok, code = pcall(emit, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
       ARGV[at + 6])
@@ -118,10 +139,11 @@ while ARGV[at] do
     ok, code = pcall(look, ARGV[at + 1], ARGV[at + 2])
     at = at + 3
   end
-  if not ok then code = -100 end
+  if not ok then code = isFull(code) and -101 or -100 end
   codes[#codes + 1] = code
-  if string.find('CFBD', kind, 1, true) and (code == -100 or code <= -1000) then unended = unended + 1 end
+  if string.find('CFBD', kind, 1, true) and code <= -100 then unended = unended + 1 end
 end
+pcall(settlePlain)
 tellAll()
 if finished > 0 then pcall(countDrained, now, finished, finishedWork) end
 local claims, limitTtl, nextDelayed, left, apart = {}, 0, 0, 0, 0

@@ -2,14 +2,26 @@ import { Script } from '../script.ts';
 import { bullmqFunction } from './bullmq-scripts.ts';
 import { WORK } from './jobs.ts';
 import { RECORDS } from './records.ts';
+import { MAX_WEBHOOKS } from './webhooks.ts';
+
+/** Jobs that one list keeps: the newest. */
+const MAX_LISTED = 10_000;
+/** The longest that a job may wait: its deadline is at most a day away. */
+const LONGEST_WAIT_MS = 86_400_000;
 
 /**
  * Adds one job, unless the queue is full or it would wait too long. Arguments: BULL, OWN, RESULT_TTL_S, most jobs
  * waiting, longest wait in ms (0: any), id, job name, BullMQ priority, work, deadline (Unix ms, 0: none), data,
- * RECORD_TTL_MS, sharing key ('' for none), record id. With a sharing key, the id is that of the job to make when none
- * answers the key yet; the record joins whichever it is, and takes its priority with it.
- * Reply: {`added`} (also when it is there already); {`full`, jobs waiting, jobs finished per second or −1}; {`slow` or
- * `late`, predicted wait in ms, 0}: `late` when the deadline would pass meanwhile. Numbers travel as text.
+ * RECORD_TTL_MS, sharing key ('' for none), record id, trace context as BullMQ carries it ('' for none),
+ * list that the request is entered in ('' for none), URL that is told of its end ('' for none). With a sharing key, the
+ * id is that of the job to make when none answers the key yet; the record joins whichever it is, and takes its priority
+ * with it.
+ * Reply: {`added`} (also when it is there already), for a new job of a list with the jobs ahead of it and the predicted
+ * wait in ms or −1; {`shared`} when it joined a generation that waits or runs, {`cached`}
+ * when one that is finished; {`full`, jobs waiting, jobs finished per second or −1, the bound}; {`slow` or `late`,
+ * predicted wait in ms, 0, the longest wait}: `late` when the deadline would pass meanwhile; {`hooked`, URLs that wait to
+ * be told, 0, 0} when they are too many. Numbers travel as text.
+ * The two bounds may have been changed for the whole queue since the producer started (`settings`).
  * Bound, prediction and add are one script: no burst of producers passes them together.
  */
 export const SUBMIT: Script = new Script(
@@ -18,10 +30,22 @@ export const SUBMIT: Script = new Script(
 local BULL, OWN, RESULT_TTL_S = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, longest, id, name = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local priority, work, deadline, data = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-local RECORD_TTL_MS, key, record = tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local RECORD_TTL_MS, key, record, trace = tonumber(ARGV[12]), ARGV[13], ARGV[14], ARGV[15]
+local list, hook = ARGV[16], ARGV[17]
+local changed = redis.call('HMGET', OWN .. 'settings', 'MAX_QUEUE_SIZE', 'MAX_QUEUE_WAIT_MS')
+most, longest = tonumber(changed[1] or most) or most, tonumber(changed[2] or longest) or longest
 ${WORK}
 ${bullmqFunction('bullmqAdd', 'addPrioritizedJob-9')}
 ${RECORDS}
+
+local function enter(request)
+  if list == '' then return end
+  local now, kept = nowMs(), RECORD_TTL_MS + ${LONGEST_WAIT_MS}
+  redis.call('ZADD', OWN .. list, 'NX', now, request)
+  redis.call('ZREMRANGEBYRANK', OWN .. list, 0, -${MAX_LISTED} - 1)
+  redis.call('ZREMRANGEBYSCORE', OWN .. list, '-inf', now - kept)
+  redis.call('PEXPIRE', OWN .. list, kept)
+end
 
 -- The job that answers a sharing key: it waits or runs and is wanted, or it has completed.
 local function answering()
@@ -48,8 +72,9 @@ if key ~= '' then
   local job = answering()
   if job then
     join(record, job, deadline)
+    enter(record)
     raise(job)
-    return { 'added' }
+    return { redis.call('HEXISTS', BULL .. job, 'finishedOn') == 1 and 'cached' or 'shared' }
   end
 end
 if redis.call('EXISTS', BULL .. id) == 1 then
@@ -59,7 +84,11 @@ if redis.call('EXISTS', BULL .. id) == 1 then
 end
 local waiting = waitingJobs() + redis.call('ZCARD', BULL .. 'delayed')
 local jobsPerSecond, workPerSecond = drainRate()
-if waiting >= most then return { 'full', tostring(waiting), tostring(jobsPerSecond or -1) } end
+if waiting >= most then return { 'full', tostring(waiting), tostring(jobsPerSecond or -1), tostring(most) } end
+if hook ~= '' then
+  local calls = redis.call('ZCARD', OWN .. 'webhooks')
+  if calls >= ${MAX_WEBHOOKS} then return { 'hooked', tostring(calls), '0', '0' } end
+end
 local now = nowMs()
 local predicted = -1
 if waiting == 0 then
@@ -67,13 +96,14 @@ if waiting == 0 then
 elseif workPerSecond and workPerSecond > 0 then
   predicted = math.floor(workAhead(priority) / workPerSecond * 1000)
 end
-if deadline > 0 and now >= deadline then return { 'late', '0', '0' } end
-if longest > 0 and predicted > longest then return { 'slow', tostring(predicted), '0' } end
-if deadline > 0 and now + math.max(predicted, 0) > deadline then return { 'late', tostring(predicted), '0' } end
+if deadline > 0 and now >= deadline then return { 'late', '0', '0', '0' } end
+if longest > 0 and predicted > longest then return { 'slow', tostring(predicted), '0', tostring(longest) } end
+if deadline > 0 and now + math.max(predicted, 0) > deadline then return { 'late', tostring(predicted), '0', '0' } end
 redis.call('HSETNX', BULL .. 'meta', 'opts.maxLenEvents', 1000)
 local options = {
   jobId = id, priority = priority, attempts = 1,
   removeOnComplete = { age = RESULT_TTL_S }, removeOnFail = { age = RESULT_TTL_S },
+  tm = trace ~= '' and trace or nil,
 }
 bullmqAdd({
   BULL .. 'marker', BULL .. 'meta', BULL .. 'id', BULL .. 'prioritized', BULL .. 'delayed', BULL .. 'completed',
@@ -81,11 +111,15 @@ bullmqAdd({
 }, { cmsgpack.pack({ BULL, id, name, now }), data, cmsgpack.pack(options) })
 redis.call('HSET', BULL .. id, 'shoal:work', work, 'shoal:predicted', predicted)
 redis.call('HINCRBY', OWN .. 'work', priority, work)
+if hook ~= '' then redis.call('HSET', BULL .. id, 'shoal:hook', hook) end
+enter(record)
+local place = list ~= '' and redis.call('ZRANK', BULL .. 'prioritized', id)
 if key ~= '' then
   redis.call('HSET', BULL .. id, 'shoal:key', key)
   redis.call('SET', OWN .. 'shared:' .. key, id, 'PX', RECORD_TTL_MS)
   join(record, id, deadline)
 end
+if place then return { 'added', tostring(redis.call('LLEN', BULL .. 'wait') + place), tostring(predicted) } end
 return { 'added' }
 `,
 );

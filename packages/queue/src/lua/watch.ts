@@ -61,6 +61,8 @@ local function failLost(id)
 end
 
 local function judge(id)
+  -- Nobody renews it while the job waits; gone, its readers would see the answer begin again.
+  redis.call('PEXPIRE', OWN .. 'log:' .. id, RECORD_TTL_MS)
   local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone')
   if logLength(id) > tonumber(job[1] or 0) then
     redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths')

@@ -24,8 +24,8 @@ export function breakableConnections(redisUrl: string): BreakableConnections {
     return redis;
   };
   return {
-    connect: (role) => {
-      const redis = open(role);
+    connect: (role, name) => {
+      const redis = open(role, name);
       if (!(redis instanceof Redis)) throw new Error('only connections to a single Redis can be broken');
       return track(redis);
     },

@@ -1,0 +1,22 @@
+import { call } from './caller.ts';
+
+export interface Model {
+  id: string;
+  /** Takes messages; otherwise only a text to go on from. */
+  chat: boolean;
+  /** Most tokens of prompt and answer together. */
+  maxModelLen: number;
+  workers: number;
+}
+
+interface ModelJson {
+  id: string;
+  max_model_len: number;
+  shoal: { chat: boolean; workers: number };
+}
+
+export async function listModels(key: string): Promise<Model[]> {
+  const response = await call('/v1/models', { key });
+  const { data } = (await response.json()) as { data: ModelJson[] };
+  return data.map(({ id, max_model_len, shoal }) => ({ id, maxModelLen: max_model_len, ...shoal }));
+}

@@ -1,0 +1,28 @@
+import { hubAccess, type WorkerConfig } from '@shoal/config';
+import { locateModel, type PullEvent } from '@shoal/engine';
+import type { Logger } from '@shoal/telemetry';
+
+/** A download is heard of this often. */
+const REPORT_INTERVAL_MS = 5_000;
+
+/** The directory of the configured model, downloaded as far as it is not there; the log tells how far it is. */
+export async function locate(config: Readonly<WorkerConfig>, logger: Logger): Promise<string> {
+  const onEvent = downloadLog(logger, () => performance.now());
+  return locateModel(config.model, { dtype: config.modelDtype, hub: hubAccess(config), onEvent });
+}
+
+/** @param now a clock in milliseconds */
+export function downloadLog(logger: Pick<Logger, 'info' | 'warn'>, now: () => number): (event: PullEvent) => void {
+  let reportedAt = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    const { type, ...facts } = event;
+    if (type === 'progress') {
+      if (now() - reportedAt < REPORT_INTERVAL_MS) return;
+      reportedAt = now();
+      logger.info(facts, 'downloading the model');
+    } else if (type === 'listed') logger.info(facts, 'the model on the hub');
+    else if (type === 'waiting') logger.info(facts, 'another process downloads this file');
+    else if (type === 'retry') logger.warn(facts, 'the download broke off; trying again');
+    else logger.warn(event.message);
+  };
+}

@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import { attentionTokens, chooseAttention } from './attention-scratch.ts';
+
+it('takes the plain kernel while a useful pass fits its scratch, and bounds the pass by it', () => {
+  expect(chooseAttention(9, 2048)).toBe('plain');
+  expect(attentionTokens('plain', 9, 2048)).toBe(3640);
+  expect(chooseAttention(32, 8192)).toBe('plain');
+  expect(attentionTokens('plain', 32, 8192)).toBe(256);
+});
+
+it('takes the tiled kernel for long contexts, whose passes need no bound', () => {
+  expect(chooseAttention(32, 131_072)).toBe('tiled');
+  expect(attentionTokens('tiled', 32, 131_072)).toBe(Number.POSITIVE_INFINITY);
+  expect(chooseAttention(undefined, 16_384)).toBe('tiled');
+});

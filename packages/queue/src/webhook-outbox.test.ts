@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { openConsumer } from './bulk-consumer.ts';
+import type { ClaimedJob } from './consumer.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { modelKeys } from './keys.ts';
+import type { Producer } from './producer.ts';
+import { openProducer } from './queue-producer.ts';
+import { sampleRequest, sampleResult } from './testing/requests.ts';
+import { eventually } from './testing/waiting.ts';
+import { openWebhookOutbox, type WebhookOutbox } from './webhook-outbox.ts';
+
+const redisUrl = inject('redisUrl');
+const url = 'https://example.com/hook';
+let prefix: string;
+let producer: Producer;
+let outbox: WebhookOutbox;
+let redis: Redis;
+let closers: (() => Promise<void>)[];
+
+beforeEach(() => {
+  prefix = `test-${randomUUID()}`;
+  producer = openProducer({ redisUrl, prefix, model: 'minnow' });
+  outbox = openWebhookOutbox({ redisUrl, prefix, model: 'minnow' });
+  redis = new Redis(redisUrl);
+  closers = [];
+});
+afterEach(async () => {
+  await Promise.all(closers.map((close) => close()));
+  await producer.close();
+  outbox.close();
+  redis.disconnect();
+});
+
+async function submit(id: string, fields: object = {}): Promise<void> {
+  await producer.submit(sampleRequest(fields), { id, priority: 5, webhookUrl: url });
+}
+
+function work(handle: (job: ClaimedJob) => void, options: Partial<ConsumerOptions> = {}): void {
+  const consumer = openConsumer({ redisUrl, prefix, model: 'minnow', capacity: 4, ...options });
+  consumer.start(handle);
+  closers.push(() => consumer.close({ timeoutMs: 0 }));
+}
+
+const statesOf = async (id: string) => (await producer.view(id))?.webhook;
+
+test('every end of a job is put into the outbox, with the end itself', async () => {
+  const deadline = Date.now() + 300;
+  await submit('cancelled');
+  await producer.cancel('cancelled');
+  await submit('expired', { deadline });
+  await submit('done');
+  await submit('broken', { prompt: 'fail' });
+  await producer.submit(sampleRequest(), { id: 'plain', priority: 5 });
+  expect(await statesOf('done')).toEqual({ state: 'waiting', attempts: 0 });
+  await sleep(Math.max(0, deadline - Date.now() + 1));
+  work((job) => {
+    if (job.request.prompt === 'fail') void job.fail({ code: 'inference_error', message: 'nan' });
+    else void job.complete(sampleResult(1));
+  });
+  await eventually('all to end', async () => (await redis.zcard(`${modelKeys(prefix, 'minnow').own}webhooks`)) === 4);
+  await eventually('the one without a hook to end', async () => (await producer.view('plain'))?.status === 'completed');
+  const calls = await outbox.take(10, 1000);
+  expect(calls.map(({ jobId, outcome, error }) => [jobId, outcome, error?.code]).sort()).toEqual([
+    ['broken', 'failed', 'inference_error'],
+    ['cancelled', 'failed', 'cancelled'],
+    ['done', 'completed', undefined],
+    ['expired', 'failed', 'deadline_exceeded'],
+  ]);
+  expect(calls.every((call) => call.url === url && call.attempt === 1 && call.endedAt > 0)).toBe(true);
+});
+
+test('a job that is given up for its workers’ deaths is told of, too', async () => {
+  await submit('poison');
+  const { bull } = modelKeys(prefix, 'minnow');
+  // As if a worker had died while it ran this job alone.
+  await redis.hset(`${bull}poison`, 'shoal:alone', 1, 'shoal:base', 0, 'ats', 1);
+  await redis.zrem(`${bull}prioritized`, 'poison');
+  await redis.lpush(`${bull}active`, 'poison');
+  work(() => {}, { maxAttempts: 1, lockDurationMs: 500, stalledIntervalMs: 250 });
+  await eventually('the job to be given up', async () => (await producer.view('poison'))?.status === 'failed');
+  expect(await outbox.take(10, 1000)).toMatchObject([{ jobId: 'poison', error: { code: 'worker_lost' } }]);
+});
+
+test('a call that was taken is nobody else’s until its lease is over; then it is made again', async () => {
+  await submit('a');
+  await producer.cancel('a');
+  const [first] = await outbox.take(10, 60);
+  expect(first).toMatchObject({ jobId: 'a', attempt: 1 });
+  expect(await outbox.take(10, 60)).toEqual([]);
+  await sleep(80);
+  const [second] = await outbox.take(10, 60_000);
+  expect(second).toEqual({ ...first, attempt: 2 });
+  if (first === undefined || second === undefined) throw new Error('two calls');
+  // The first one's word comes late: a failure says nothing any more, a success does.
+  await outbox.settle(first, { state: 'failed', reason: 'late' });
+  expect(await statesOf('a')).toEqual({ state: 'pending', attempts: 2 });
+  await outbox.settle(first, { state: 'delivered' });
+  await outbox.settle(second, { state: 'pending', reason: 'HTTP 500', delayMs: 0 });
+  expect(await statesOf('a')).toEqual({ state: 'delivered', attempts: 2 });
+  expect(await outbox.take(10, 60)).toEqual([]);
+});
+
+test('a call that failed waits, and is given up for good when told so', async () => {
+  await submit('a');
+  await producer.cancel('a');
+  const [first] = await outbox.take(10, 60_000);
+  if (first === undefined) throw new Error('a call');
+  await outbox.settle(first, { state: 'pending', reason: 'HTTP 500', delayMs: 60 });
+  expect(await outbox.take(10, 60_000)).toEqual([]);
+  expect(await statesOf('a')).toEqual({ state: 'pending', attempts: 1, lastError: 'HTTP 500' });
+  await sleep(80);
+  const [second] = await outbox.take(10, 60_000);
+  if (second === undefined) throw new Error('another call');
+  await outbox.settle(second, { state: 'failed', reason: 'HTTP 410' });
+  expect(await statesOf('a')).toEqual({ state: 'failed', attempts: 2, lastError: 'HTTP 410' });
+  expect(await redis.pttl(`${modelKeys(prefix, 'minnow').own}webhook:a`)).toBeGreaterThan(0);
+});
+
+test.each([
+  ['no URL', 'example.com'],
+  ['another scheme', 'ftp://example.com/'],
+  ['a password in it', 'https://me:secret@example.com/'],
+  ['too long', `https://example.com/${'x'.repeat(2048)}`],
+])('%s is refused', async (_, webhookUrl) => {
+  const submitted = producer.submit(sampleRequest(), { id: 'a', priority: 5, webhookUrl });
+  await expect(submitted).rejects.toMatchObject({ code: 'invalid_request_error', param: 'webhookUrl' });
+});
