@@ -2,12 +2,12 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { DecoderOptions } from '@shoal/onnx-graph';
 import { random } from './random.ts';
 
-/** Element types of llama.cpp's files: 32-bit floats, or blocks of 32 bytes under one 16-bit scale. */
-export type GgufDtype = 'f32' | 'q8_0';
+/** Element types of llama.cpp's files: 32-bit floats, or blocks of 32 numbers in 8 or 4 bits under one 16-bit scale. */
+export type GgufDtype = 'f32' | 'q8_0' | 'q4_0';
 
 /** `GGUF_TYPE_*` and `GGML_TYPE_*` (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). */
 const VALUE = { uint32: 4, int32: 5, float32: 6, string: 8, array: 9 };
-const TENSOR = { f32: 0, q8_0: 8 };
+const TENSOR = { f32: 0, q4_0: 2, q8_0: 8 };
 const ALIGNMENT = 32;
 const BLOCK = 32;
 
@@ -61,7 +61,7 @@ function plan(o: DecoderOptions, dtype: GgufDtype): TensorPlan[] {
     // Norms stay in 32 bits whatever the rest is.
     const own = shape.length === 1 ? 'f32' : dtype;
     const elements = shape.reduce((product, size) => product * size, 1);
-    const bytes = own === 'f32' ? 4 * elements : (elements / BLOCK) * (BLOCK + 2);
+    const bytes = own === 'f32' ? 4 * elements : (elements / BLOCK) * blockBytes(own);
     const tensor = { name, shape, dtype: own, offset, bytes } as const;
     offset = align(offset + bytes);
     return tensor;
@@ -121,15 +121,22 @@ function floats({ bytes, shape }: TensorPlan, next: () => number): Uint8Array {
   return new Uint8Array(values.buffer);
 }
 
-function blocks({ bytes, shape }: TensorPlan, next: () => number): Uint8Array {
+/** Blocks of random bytes: each is a number of 8 bits, or two of 4 bits. */
+function blocks({ bytes, shape, dtype }: TensorPlan, next: () => number): Uint8Array {
   const data = new Uint8Array(bytes);
   const view = new DataView(data.buffer);
-  const scale = halfBits(Math.sqrt(12) / Math.sqrt(shape[0] ?? 1) / 255);
-  for (let start = 0; start < bytes; start += BLOCK + 2) {
+  const levels = dtype === 'q4_0' ? 15 : 255;
+  const scale = halfBits(Math.sqrt(12) / Math.sqrt(shape[0] ?? 1) / levels);
+  const size = blockBytes(dtype);
+  for (let start = 0; start < bytes; start += size) {
     view.setUint16(start, scale, true);
-    for (let i = 0; i < BLOCK; i++) data[start + 2 + i] = Math.floor(next() * 256);
+    for (let i = 2; i < size; i++) data[start + i] = Math.floor(next() * 256);
   }
   return data;
+}
+
+function blockBytes(dtype: GgufDtype): number {
+  return 2 + (dtype === 'q4_0' ? BLOCK / 2 : BLOCK);
 }
 
 /** Bits of a positive number as float16, truncated; enough for a scale between 2^−14 and 2^15. */

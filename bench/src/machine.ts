@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { LlamaCpp } from './contestants/llama.ts';
+import type { Report } from './report.ts';
 
 /** Where a report was made: a figure without its machine says nothing. */
 export interface Machine {
@@ -17,9 +18,9 @@ export interface Machine {
   readonly loadBefore: number;
 }
 
-export function describeMachine(): Machine {
+export function describeMachine(bench: Report['bench'] | 'serve'): Machine {
   const [first] = cpus();
-  const llama = LlamaCpp.version();
+  const llama = bench === 'engine' || bench === 'serve' ? LlamaCpp.version() : undefined;
   return {
     cpu: cpuModel() ?? first?.model ?? 'unknown',
     cores: availableParallelism(),
@@ -27,14 +28,19 @@ export function describeMachine(): Machine {
     system: `${process.platform} ${release()} ${process.arch}`,
     node: process.versions.node,
     versions: {
-      ...Object.fromEntries(MEASURED.map((name) => [name, versionOf(name)])),
+      ...Object.fromEntries(MEASURED[bench].map((name) => [name, versionOf(name)])),
       ...(llama !== undefined && { 'node-llama-cpp': llama }),
     },
     loadBefore: Math.round((loadavg()[0] ?? 0) * 100) / 100,
   };
 }
 
-const MEASURED = ['onnxruntime-node', '@huggingface/transformers'];
+const MEASURED: Readonly<Record<Report['bench'] | 'serve', readonly string[]>> = {
+  engine: ['onnxruntime-node', '@huggingface/transformers'],
+  queue: ['bullmq', 'ioredis'],
+  api: ['fastify', 'bullmq', 'zod'],
+  serve: ['onnxruntime-node', '@huggingface/transformers', 'fastify', 'bullmq', 'ioredis'],
+};
 
 /** From the manifest above the package's entry: not every package lets its manifest be imported. */
 function versionOf(name: string): string {

@@ -14,7 +14,7 @@ const MAIN = join(import.meta.dirname, '..', 'dist', 'main.js');
 
 function bench(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   const env = { ...process.env, SHOAL_BENCH_CACHE: folder };
-  return promisify(execFile)(process.execPath, [MAIN, ...args], { env, timeout: 60_000 });
+  return promisify(execFile)(process.execPath, [MAIN, ...args], { env, timeout: 100_000 });
 }
 
 test('a quick run writes what it printed, with machine and versions', async () => {
@@ -35,6 +35,21 @@ test('a quick run writes what it printed, with machine and versions', async () =
   expect(ratio?.pairs?.pairs).toBe(2);
 });
 
+test('the queue is measured with workers and producers of their own', async () => {
+  const json = join(folder, 'results', 'queue.json');
+  await bench('queue', '--quick', '--only', 'sharing,results', '--json', json);
+  const report = JSON.parse(readFileSync(json, 'utf8')) as Report;
+
+  expect(report.bench).toBe('queue');
+  expect(report.machine.versions.bullmq).toMatch(/^6\./);
+  const findings = report.scenarios.flatMap((scenario) => scenario.findings);
+  const figure = (name: string): number | undefined => findings.find((one) => one.name === name)?.value;
+  expect(figure('generations')).toBe(1);
+  expect(figure('different answers')).toBe(1);
+  expect(figure('ours: answered')).toBeGreaterThan(0);
+  expect(findings.filter(({ value }) => !Number.isFinite(value))).toEqual([]);
+}, 120_000);
+
 test('it explains itself, and refuses what it does not know', async () => {
   expect((await bench('--help')).stdout).toContain('Usage: npm run bench');
   await expect(bench('engine', '--only', 'nothing')).rejects.toMatchObject({
@@ -46,4 +61,4 @@ test('it explains itself, and refuses what it does not know', async () => {
     stderr: expect.stringMatching(/--rounds takes a whole/),
   });
   await expect(bench('cooking')).rejects.toMatchObject({ code: 2 });
-});
+}, 120_000);

@@ -4,7 +4,7 @@ import type { BenchOptions } from './scenario.ts';
 
 /** What `--json` writes. */
 export interface Report {
-  readonly bench: 'engine';
+  readonly bench: 'engine' | 'queue' | 'api';
   /** ISO 8601. */
   readonly date: string;
   readonly machine: Machine;

@@ -11,12 +11,10 @@ export interface LoopOptions {
   readonly spinning?: boolean;
 }
 
-/** Tokens that rows hold when a sample begins. */
-export const LOOP_PROMPT = 16;
-
 /**
  * The least that any engine over the C API must do per step: the same session options and bound tensors as the engine,
- * a token id and a length written per row, one native call. No scheduling, no sampling, no readers.
+ * a token id and a length written per row, one native call. No scheduling, no sampling, no readers. Its rows hold as
+ * many positions as the engine's: attention costs by length.
  */
 export class CapiLoop {
   readonly #session: OrtSession;
@@ -35,6 +33,8 @@ export class CapiLoop {
     const session = await ort.createSession(model.graph, {
       intraOpThreads: options.threads,
       spinning: options.spinning ?? false,
+      attention: 'plain',
+      memoryPattern: false,
     });
     return new CapiLoop(ort, session, model, options);
   }
@@ -52,17 +52,20 @@ export class CapiLoop {
       `${i >> 1}.${i % 2 === 0 ? 'key' : 'value'}`,
       ort.allocate('float32', [options.slots, ...this.#cacheShape]),
     ]);
+    // Memory that was never written is one and the same page of zeros, which costs nothing to read.
+    for (const [, slab] of this.#cache) (slab.data as Float32Array).fill(0.01);
     this.#tensors.push(this.#ids, this.#mask, this.#logits, ...this.#cache.map(([, slab]) => slab));
   }
 
-  /** Tokens per second over `steps` decode steps of `batch` rows. */
-  async decodeRate(batch: number, steps: number): Promise<number> {
+  /** Tokens per second over `steps` decode steps of rows that hold `pasts` positions. */
+  async decodeRate(pasts: readonly number[], steps: number): Promise<number> {
+    const batch = pasts.length;
     const binding = this.#binding(batch);
     const start = performance.now();
     for (let step = 0; step < steps; step++) {
       for (let row = 0; row < batch; row++) {
         this.#ids.data[row] = BigInt(row + step);
-        this.#mask.data[row * this.#options.length] = BigInt(LOOP_PROMPT + step + 1);
+        this.#mask.data[row * this.#options.length] = BigInt((pasts[row] ?? 0) + step + 1);
       }
       await binding.run();
     }

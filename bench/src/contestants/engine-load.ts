@@ -57,6 +57,9 @@ function rate(answers: readonly FinishedEvent[], start: number): number {
   return (1000 * tokens) / (performance.now() - start);
 }
 
+/** Tokens of the prompts before a sample of decode steps. */
+const PROMPT = 16;
+
 /** One decode step of a full batch, as the engine told it. */
 export interface TimedStep {
   /** When the model had run (performance.now). */
@@ -73,7 +76,6 @@ export async function decodeSteps(
   engine: GenerationEngine,
   batch: number,
   steps: number,
-  promptLength: number,
   params: SamplingParams = GREEDY,
 ): Promise<TimedStep[]> {
   const seen: TimedStep[] = [];
@@ -83,10 +85,13 @@ export async function decodeSteps(
     seen.push({ at: performance.now(), runMs: fact.durationMs });
     if (seen.length > steps) for (const abort of aborts) abort.abort();
   });
-  const prompt = Array.from({ length: promptLength }, (_, i) => 300 + i);
+  // Different from the first token on: prompts that begin alike would be prefilled one after the other.
+  const promptOf = (row: number): number[] => Array.from({ length: PROMPT }, (_, i) => 100 + row + i);
   // Rows begin to decode before the last one is prefilled: the slack keeps all of them running until the end.
-  const work = { prompt, maxTokens: steps + 2 * batch + 8 };
-  await Promise.all(aborts.map((abort) => answer(engine, request(work, params), abort.signal)));
+  const maxTokens = steps + 2 * batch + 8;
+  await Promise.all(
+    aborts.map((abort, row) => answer(engine, request({ prompt: promptOf(row), maxTokens }, params), abort.signal)),
+  );
   stop();
   if (seen.length <= steps) throw new Error(`only ${seen.length} of ${steps + 1} steps had all ${batch} rows`);
   return seen;
@@ -101,10 +106,9 @@ export async function decodeRate(
   engine: GenerationEngine,
   batch: number,
   steps: number,
-  promptLength: number,
   params?: SamplingParams,
 ): Promise<number> {
-  const seen = await decodeSteps(engine, batch, steps, promptLength, params);
+  const seen = await decodeSteps(engine, batch, steps, params);
   const first = seen[0]?.at ?? Number.NaN;
   const last = seen.at(-1)?.at ?? Number.NaN;
   return (1000 * batch * steps) / (last - first);

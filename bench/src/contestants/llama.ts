@@ -24,7 +24,7 @@ interface LlamaModel {
 interface LlamaContext {
   getSequence(): LlamaSequence;
 }
-interface LlamaSequence {
+export interface LlamaSequence {
   evaluate(tokens: number[], options: { temperature: number; yieldEogToken: true }): AsyncIterable<number>;
   clearHistory(): Promise<void>;
 }
@@ -76,20 +76,29 @@ export class LlamaCpp {
     this.#sequences = sequences;
   }
 
+  /** Sequences of the context, each for one answer at a time. */
+  get sequences(): readonly LlamaSequence[] {
+    return this.#sequences;
+  }
+
+  /** The tokens of one answer on a sequence that is free, greedy. */
+  async *generate(sequence: LlamaSequence, { prompt, maxTokens }: Work): AsyncGenerator<number> {
+    await sequence.clearHistory();
+    let generated = 0;
+    for await (const token of sequence.evaluate([...prompt], { temperature: 0, yieldEogToken: true })) {
+      yield token;
+      generated += 1;
+      if (generated === maxTokens) return;
+    }
+  }
+
   /** Tokens per second of the answers, greedy; a sequence that is done takes the next request. */
   async tokensPerSecond(works: readonly Work[]): Promise<number> {
     const start = performance.now();
     let [next, tokens] = [0, 0];
     const serve = async (sequence: LlamaSequence): Promise<void> => {
       for (let index = next++; index < works.length; index = next++) {
-        const { prompt, maxTokens } = works[index] as Work;
-        await sequence.clearHistory();
-        let generated = 0;
-        for await (const _ of sequence.evaluate([...prompt], { temperature: 0, yieldEogToken: true })) {
-          generated += 1;
-          if (generated === maxTokens) break;
-        }
-        tokens += generated;
+        for await (const _ of this.generate(sequence, works[index] as Work)) tokens += 1;
       }
     };
     await Promise.all(this.#sequences.map(serve));

@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { BenchModel } from '../bench-model.ts';
-import { LOOP_PROMPT, type LoopOptions } from './capi-loop.ts';
+import type { LoopOptions } from './capi-loop.ts';
 
 /** The same loop over onnxruntime-node's own session, with preallocated tensors fed and fetched in place. */
 export class NodeLoop {
@@ -31,18 +31,19 @@ export class NodeLoop {
     const bytes = options.slots * kvHeads * options.length * headDim * 4;
     this.#cache = Array.from({ length: 2 * layers }, (_, i) => [
       `${i >> 1}.${i % 2 === 0 ? 'key' : 'value'}`,
-      new Float32Array(new ArrayBuffer(bytes)),
+      new Float32Array(new ArrayBuffer(bytes)).fill(0.01),
     ]);
   }
 
-  /** Tokens per second over `steps` decode steps of `batch` rows. */
-  async decodeRate(batch: number, steps: number): Promise<number> {
+  /** Tokens per second over `steps` decode steps of rows that hold `pasts` positions. */
+  async decodeRate(pasts: readonly number[], steps: number): Promise<number> {
+    const batch = pasts.length;
     const { feeds, fetches } = this.#tensors(batch);
     const start = performance.now();
     for (let step = 0; step < steps; step++) {
       for (let row = 0; row < batch; row++) {
         this.#ids[row] = BigInt(row + step);
-        this.#mask[row * this.#options.length] = BigInt(LOOP_PROMPT + step + 1);
+        this.#mask[row * this.#options.length] = BigInt((pasts[row] ?? 0) + step + 1);
       }
       await this.#session.run(feeds, fetches);
     }

@@ -43,6 +43,16 @@ export class Transformers {
     return Array.from(sequences.data as BigInt64Array, Number).slice(work.prompt.length);
   }
 
+  /** The answers to prompts of one length, in one batch that runs until the longest is complete. */
+  async answers(group: readonly Work[]): Promise<number[][]> {
+    const sequences = await this.#generate(group);
+    const ids = Array.from(sequences.data as BigInt64Array, Number);
+    const width = ids.length / group.length;
+    return group.map(({ prompt, maxTokens }, row) =>
+      ids.slice(row * width + prompt.length, row * width + prompt.length + maxTokens),
+    );
+  }
+
   async close(): Promise<void> {
     await this.#model.dispose();
   }

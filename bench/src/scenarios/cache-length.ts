@@ -1,6 +1,5 @@
 import { Engine } from '@shoal/engine';
 import { benchModel } from '../bench-model.ts';
-import { LOOP_PROMPT } from '../contestants/capi-loop.ts';
 import { decodeRate } from '../contestants/engine-load.ts';
 import { type Finding, ratioFinding } from '../finding.ts';
 import { interleave } from '../interleave.ts';
@@ -23,14 +22,16 @@ async function* run({ quick, rounds, threads }: BenchOptions): AsyncGenerator<Fi
   try {
     const samples = await interleave(
       [
-        { name: 'short', measure: () => decodeRate(short, BATCH, steps, LOOP_PROMPT) },
-        { name: 'long', measure: () => decodeRate(long, BATCH, steps, LOOP_PROMPT) },
+        { name: 'short', measure: () => decodeRate(short, BATCH, steps) },
+        { name: 'again', measure: () => decodeRate(short, BATCH, steps) },
+        { name: 'long', measure: () => decodeRate(long, BATCH, steps) },
       ],
       rounds,
     );
     const of = (name: string): readonly number[] => samples.get(name) ?? [];
     yield { name: `cache length ${SHORT}, batch ${BATCH}`, unit: 'tokens/s', value: median(of('short')) };
     yield { name: `cache length ${LONG}, batch ${BATCH}`, unit: 'tokens/s', value: median(of('long')) };
+    yield ratioFinding(`A/A, cache length ${SHORT}, batch ${BATCH}`, pairedRatio(of('again'), of('short')));
     const name = `cache length ${LONG} ÷ ${SHORT}, batch ${BATCH}`;
     yield ratioFinding(name, pairedRatio(of('long'), of('short')), { atLeast: 0.95 });
   } finally {

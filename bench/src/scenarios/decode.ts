@@ -1,8 +1,8 @@
-import { Engine } from '@shoal/engine';
 import { type BenchDtype, benchModel } from '../bench-model.ts';
-import { CapiLoop, LOOP_PROMPT } from '../contestants/capi-loop.ts';
+import { CapiLoop } from '../contestants/capi-loop.ts';
 import { decodeRate, SAMPLED } from '../contestants/engine-load.ts';
 import { NodeLoop } from '../contestants/node-loop.ts';
+import { loadWatched } from '../contestants/watched-engine.ts';
 import { type Finding, ratioFinding } from '../finding.ts';
 import { type Contestant, interleave, type Samples } from '../interleave.ts';
 import type { BenchOptions, Scenario } from '../scenario.ts';
@@ -38,7 +38,7 @@ async function* decode(dtype: BenchDtype, { quick, rounds, threads }: BenchOptio
   const capi = await CapiLoop.load(model, loop);
   const spinning = await CapiLoop.load(model, { ...loop, spinning: true });
   const node = await NodeLoop.load(model, loop);
-  const engine = await Engine.load({
+  const { engine, lengths } = await loadWatched({
     modelDirectory: model.directory,
     dtype,
     intraOpThreads: threads,
@@ -49,13 +49,15 @@ async function* decode(dtype: BenchDtype, { quick, rounds, threads }: BenchOptio
   try {
     for (const batch of batches) {
       const steps = quick ? 4 : (STEPS[batch] ?? 8);
+      // The bare loops decode rows as long as the engine's were in the sample that it took last.
+      const pasts = (): number[] => (lengths.get(batch) ?? []).map((length) => length + 1 - steps);
       const contestants: Contestant[] = [
-        { name: CAPI, measure: () => capi.decodeRate(batch, steps) },
-        { name: AGAIN, measure: () => capi.decodeRate(batch, steps) },
-        { name: SPINNING, measure: () => spinning.decodeRate(batch, steps) },
-        { name: NODE, measure: () => node.decodeRate(batch, steps) },
-        { name: ENGINE, measure: () => decodeRate(engine, batch, steps, LOOP_PROMPT) },
-        { name: ENGINE_SAMPLED, measure: () => decodeRate(engine, batch, steps, LOOP_PROMPT, SAMPLED) },
+        { name: ENGINE, measure: () => decodeRate(engine, batch, steps) },
+        { name: ENGINE_SAMPLED, measure: () => decodeRate(engine, batch, steps, SAMPLED) },
+        { name: CAPI, measure: () => capi.decodeRate(pasts(), steps) },
+        { name: AGAIN, measure: () => capi.decodeRate(pasts(), steps) },
+        { name: SPINNING, measure: () => spinning.decodeRate(pasts(), steps) },
+        { name: NODE, measure: () => node.decodeRate(pasts(), steps) },
       ];
       const samples = await interleave(contestants, rounds);
       speeds.set(batch, samples);

@@ -4,6 +4,7 @@ import { decodeScenario } from './decode.ts';
 import { longPrompt } from './long-prompt.ts';
 import { mainThread } from './main-thread.ts';
 import { memory } from './memory.ts';
+import { minnow } from './minnow.ts';
 import { mixedLoad } from './mixed-load.ts';
 import { peers } from './peers.ts';
 import { sameAnswer } from './same-answer.ts';
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   cacheLength,
   stepShare,
   mixedLoad,
+  minnow,
   simulatedDevice,
   peers,
   longPrompt,

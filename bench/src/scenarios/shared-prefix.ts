@@ -37,16 +37,18 @@ async function* run({ quick, rounds, threads }: BenchOptions): AsyncGenerator<Fi
     return performance.now() - start;
   };
   try {
-    const [reused, fresh]: [number[], number[]] = [[], []];
+    const [reused, fresh, again]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < rounds; round++) {
       const prefix = draw(PREFIX);
       // The first request of a prefix computes it; it is asked before, as it would be in a running service.
       await answer(engine, request({ prompt: [...prefix, ...draw(OWN)], maxTokens: 1 }));
       reused.push(await prefillMs(() => prefix));
       fresh.push(await prefillMs(() => draw(PREFIX)));
+      again.push(await prefillMs(() => draw(PREFIX)));
     }
     yield { name: 'prefill of all, prefix seen before', unit: 'ms', value: median(reused) };
     yield { name: 'prefill of all, prefixes unseen', unit: 'ms', value: median(fresh) };
+    yield ratioFinding('A/A, prefill without reuse', pairedRatio(again, fresh));
     yield ratioFinding('prefill with reuse ÷ without', pairedRatio(reused, fresh), { atMost: 0.25 });
   } finally {
     await engine.close();

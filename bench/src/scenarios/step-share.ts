@@ -1,7 +1,6 @@
 import { Engine } from '@shoal/engine';
 import type { SamplingParams } from '@shoal/protocol';
 import { benchModel } from '../bench-model.ts';
-import { LOOP_PROMPT } from '../contestants/capi-loop.ts';
 import { decodeSteps, GREEDY, SAMPLED } from '../contestants/engine-load.ts';
 import type { Finding } from '../finding.ts';
 import { interleave } from '../interleave.ts';
@@ -22,7 +21,7 @@ async function* run({ quick, rounds, threads }: BenchOptions): AsyncGenerator<Fi
   const options = { modelDirectory: model.directory, intraOpThreads: threads, maxBatchSize: BATCH, maxModelLen: 256 };
   const engine = await Engine.load(options);
   const share = async (params: SamplingParams): Promise<number> => {
-    const seen = await decodeSteps(engine, BATCH, quick ? 4 : 8, LOOP_PROMPT, params);
+    const seen = await decodeSteps(engine, BATCH, quick ? 4 : 8, params);
     const [first, ...rest] = seen;
     const total = (rest.at(-1)?.at ?? Number.NaN) - (first?.at ?? Number.NaN);
     return (100 * (total - rest.reduce((sum, { runMs }) => sum + runMs, 0))) / total;
@@ -31,7 +30,9 @@ async function* run({ quick, rounds, threads }: BenchOptions): AsyncGenerator<Fi
     const samples = await interleave(
       [
         { name: 'greedy', measure: () => share(GREEDY) },
-        { name: 'sampled', measure: () => share(SAMPLED) },
+        { name: 'greedy again', measure: () => share(GREEDY) },
+        { name: 'at temperature 1', measure: () => share({ ...SAMPLED, topP: 1 }) },
+        { name: 'with top-p 0.95', measure: () => share(SAMPLED) },
       ],
       rounds,
     );

@@ -1,0 +1,94 @@
+import { type Finding, ratioFinding } from '../finding.ts';
+import { type Contestant, interleave } from '../interleave.ts';
+import { Child } from '../queue/child.ts';
+import { median, pairedRatio } from '../statistics.ts';
+import { type Arrival, burst } from './arrivals.ts';
+import type { RunningContestant, StartOptions } from './contestant.ts';
+import type { EngineCalls } from './engine-process.ts';
+import type { LoadGeneratorCalls } from './load-generator.ts';
+import { startShoal } from './shoal.ts';
+
+const PATIENCE_MS = 120_000;
+/** Three fillings of the batch. */
+const REQUESTS = 48;
+const LONE: Arrival = { atMs: 0, prompt: Array.from({ length: 16 }, (_, i) => 97 + i), maxTokens: 4 };
+
+export interface AddedCostOptions extends StartOptions {
+  readonly generator: Child<LoadGeneratorCalls>;
+  readonly rounds: number;
+  /** Lone requests of each. */
+  readonly lone: number;
+  readonly seed: number;
+}
+
+/**
+ * What API, queue and worker add to the engine: tokens per second of one burst, and the time of a request that comes
+ * alone. Both are loaded all the while, and each idles while the other answers.
+ */
+export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Finding> {
+  const { generator, rounds, lone, seed, model, threads } = options;
+  const engine = new Child<EngineCalls>('../serve/engine-process.js');
+  const shoal = await startShoal(options, 'continuous');
+  try {
+    await engine.call('load', { directory: model.directory, threads });
+    const works = burst(REQUESTS, seed, model.vocab);
+    const contestants: Contestant[] = [
+      { name: 'shoal', measure: () => rate(generator, shoal, works) },
+      { name: 'engine', measure: () => engine.call('burst', works) },
+      { name: 'engine again', measure: () => engine.call('burst', works) },
+    ];
+    const samples = await interleave(contestants, rounds);
+    const of = (name: string): readonly number[] => samples.get(name) ?? [];
+    yield { name: `${REQUESTS} requests at once, engine alone`, unit: 'tokens/s', value: median(of('engine')) };
+    yield ratioFinding('A/A: engine alone ÷ engine alone', pairedRatio(of('engine again'), of('engine')));
+    yield ratioFinding('through API and Redis ÷ engine alone', pairedRatio(of('shoal'), of('engine')), {
+      atLeast: 0.93,
+    });
+    const through: number[] = [];
+    const alone: number[] = [];
+    for (let i = 0; i < lone; i++) {
+      through.push(await timeOf(generator, shoal));
+      alone.push(await engine.call('lone', LONE));
+    }
+    yield { name: 'a lone request of 4 tokens, engine alone, p50', unit: 'ms', value: median(alone) };
+    yield {
+      name: 'added by API, queue and worker to a lone request, p50',
+      unit: 'ms',
+      value: median(through) - median(alone),
+      target: { atMost: 5 },
+    };
+  } finally {
+    await shoal.close();
+    await engine.call('close', undefined as never).catch(() => {});
+    engine.close();
+  }
+}
+
+async function rate(
+  generator: Child<LoadGeneratorCalls>,
+  running: RunningContestant,
+  works: readonly Arrival[],
+): Promise<number> {
+  const ends = await answersOf(generator, running, works);
+  const tokens = works.reduce((sum, { maxTokens }) => sum + maxTokens, 0);
+  return (1000 * tokens) / Math.max(...ends);
+}
+
+async function timeOf(generator: Child<LoadGeneratorCalls>, running: RunningContestant): Promise<number> {
+  const [endMs = Number.NaN] = await answersOf(generator, running, [LONE]);
+  return endMs;
+}
+
+/** When each answer was complete, in ms. */
+async function answersOf(
+  generator: Child<LoadGeneratorCalls>,
+  { url, fields }: RunningContestant,
+  arrivals: readonly Arrival[],
+): Promise<number[]> {
+  const load = { url, fields: { ...fields }, arrivals, patienceMs: PATIENCE_MS, quietMs: PATIENCE_MS };
+  const { records } = await generator.call('load', load);
+  return records.map(({ endMs, error }) => {
+    if (endMs === undefined) throw new Error(error ?? 'no answer');
+    return endMs;
+  });
+}

@@ -1,0 +1,82 @@
+import type { Finding, Target } from '../finding.ts';
+import type { LoadLevel } from './plan.ts';
+import type { ContestantResult, LevelResult, SweepResult } from './sweep.ts';
+
+/** How often the light load's p95 a p95 may be for a load to be borne. */
+const BORNE = 3;
+/** Later than this, the generator and not the server is what was measured. */
+export const LATENESS_MS = 10;
+
+/** What the sweep must show, as far as those that it takes were measured. */
+export function findingsOf({ contestants }: SweepResult, levels: readonly LoadLevel[]): Finding[] {
+  const by = (key: string): ContestantResult | undefined =>
+    contestants.find((one) => one.key === key && one.levels.length > 0);
+  const [one, ours, again] = [by('a'), by('e'), by('ee')];
+  const findings: Finding[] = [];
+  const add = (name: string, value: number | undefined, target?: Target, unit = 'ratio'): void => {
+    if (value === undefined || Number.isNaN(value)) return;
+    findings.push({ name, unit, value, ...(target !== undefined && { target }) });
+  };
+  for (const { percent, pattern } of levels) {
+    const mean = (result: ContestantResult | undefined): number | undefined =>
+      at(result, percent, pattern)?.measures.meanMs;
+    const load = `mean response time at ${percent} %${pattern === 'bursty' ? ' bursty' : ''}`;
+    const target = pattern === 'poisson' ? MEAN_TARGETS[percent] : undefined;
+    add(`${load}: Shoal (e) ÷ one at a time (a)`, divide(mean(ours), mean(one)), target);
+    add(`${load}: A/A (ee) ÷ (e)`, divide(mean(again), mean(ours)));
+  }
+  add('highest load with p95 within 3 × light: (e) ÷ (a)', divide(highestBorne(ours), highestBorne(one)), {
+    atLeast: 3,
+  });
+  const goodput = bestGoodput(ours);
+  for (const [family, atLeast] of [
+    ['node', 2],
+    ['python', 1.2],
+  ] as const) {
+    const peers = contestants.filter((peer) => peer.family === family && peer.precision === 'fp32');
+    const best = peers.toSorted((x, y) => (bestGoodput(y) ?? 0) - (bestGoodput(x) ?? 0))[0];
+    const name = `goodput: (e) ÷ best ${family === 'node' ? 'Node' : 'Python'} peer, fp32`;
+    if (best !== undefined) add(`${name} (${best.key})`, divide(goodput, bestGoodput(best)), { atLeast });
+  }
+  const all = contestants.flatMap((contestant) => contestant.levels);
+  if (all.length > 0) {
+    const worst = Math.max(...all.map(({ measures }) => measures.latenessP99Ms));
+    add('lateness of the load generator, worst p99', worst, { atMost: LATENESS_MS }, 'ms');
+  }
+  return findings;
+}
+
+const MEAN_TARGETS: Readonly<Record<number, Target>> = { 10: { atMost: 1.05 }, 80: { atMost: 0.4 } };
+
+function at(
+  result: ContestantResult | undefined,
+  percent: number,
+  pattern: LevelResult['pattern'],
+): LevelResult | undefined {
+  return result?.levels.find((level) => level.percent === percent && level.pattern === pattern);
+}
+
+/** In percent of (a)'s capacity; what was left unanswered is not borne. */
+export function highestBorne(result: ContestantResult | undefined): number | undefined {
+  const levels = (result?.levels ?? [])
+    .filter(({ pattern }) => pattern === 'poisson')
+    .toSorted((x, y) => x.percent - y.percent);
+  const [light] = levels;
+  if (light === undefined) return undefined;
+  const failing = levels.findIndex(
+    ({ measures }) => measures.p95Ms > BORNE * light.measures.p95Ms || measures.answered < measures.requests,
+  );
+  return levels.at(failing === -1 ? -1 : failing - 1)?.percent;
+}
+
+/** Over all loads whose requests come one by one. */
+export function bestGoodput(result: ContestantResult | undefined): number | undefined {
+  const rates = (result?.levels ?? [])
+    .filter(({ pattern }) => pattern === 'poisson')
+    .map(({ measures }) => measures.goodput);
+  return rates.length === 0 ? undefined : Math.max(...rates);
+}
+
+function divide(above: number | undefined, below: number | undefined): number | undefined {
+  return above === undefined || below === undefined ? undefined : above / below;
+}

@@ -1,0 +1,34 @@
+import type { ArrivalPattern } from './arrivals.ts';
+
+/** A load in percent of (a)'s capacity. */
+export interface LoadLevel {
+  readonly percent: number;
+  readonly pattern: ArrivalPattern;
+}
+
+/** What starting, warming up and stopping a contestant takes of its time, about. */
+const START_MS = 7_000;
+const LEAST_MS = 1_000;
+
+/** `10,80,80b`: percentages, bursty with a `b`. Throws on anything else. */
+export function parseLevels(text: string): LoadLevel[] {
+  return text.split(',').map((part) => {
+    const [, digits, bursty] = /^(\d{1,4})(b?)$/.exec(part) ?? [];
+    const percent = Number(digits);
+    if (!(percent > 0)) throw new Error(`--levels takes percentages such as 10,80,80b,300; got "${part}"`);
+    return { percent, pattern: bursty === 'b' ? 'bursty' : 'poisson' };
+  });
+}
+
+/**
+ * How long each level's window is, in ms, when all of them shall take `blockMs`: longer where arrivals are rare, though
+ * not in proportion, for a queue needs time to grow where they are not; and with room for the tail that answers what
+ * came last.
+ */
+export function windowsOf(levels: readonly LoadLevel[], blockMs: number): number[] {
+  const shares = levels.map(({ percent }) => percent ** -0.25);
+  const tails = levels.map(({ percent }) => (percent > 100 ? 1.7 : 1.2));
+  const total = shares.reduce((sum, share, i) => sum + share * (tails[i] ?? 1), 0);
+  const available = Math.max(0, blockMs - START_MS);
+  return shares.map((share) => Math.max(LEAST_MS, (available * share) / total));
+}
