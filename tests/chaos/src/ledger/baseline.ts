@@ -1,0 +1,111 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChaosCluster } from '../cluster/cluster.ts';
+import type { Ledger } from './ledger.ts';
+
+/** What an idle cluster holds. */
+export interface Baseline {
+  /** Kinds of keys that do not expire: the key, with ids left out. */
+  readonly keys: Readonly<Record<string, number>>;
+  readonly redisClients: number;
+  readonly redisMemory: number;
+  /** Resident bytes and open files, by process; empty where the system does not tell (/proc). */
+  readonly processes: Readonly<Record<string, { memory: number; files: number }>>;
+}
+
+/** Growth of one process, above which memory counts as lost: caches and the heap's slack stay below. */
+const MEMORY_SLACK = 96 * 2 ** 20;
+const FILES_SLACK = 8;
+const CLIENTS_SLACK = 2;
+
+export async function measureBaseline(cluster: ChaosCluster): Promise<Baseline> {
+  const keys: Record<string, number> = {};
+  for (const { key, expires } of await cluster.probe.allKeys()) {
+    if (!expires) keys[kindOf(key)] = (keys[kindOf(key)] ?? 0) + 1;
+  }
+  const processes: Record<string, { memory: number; files: number }> = {};
+  for (const { name, pid } of cluster.members) {
+    const size = pid === undefined ? undefined : sizeOf(pid);
+    if (size !== undefined) processes[name] = size;
+  }
+  return {
+    keys,
+    redisClients: await cluster.probe.info('connected_clients'),
+    redisMemory: await cluster.probe.info('used_memory'),
+    processes,
+  };
+}
+
+/** Waits until nothing is queued, nothing runs and, if asked, no result is kept any more; says what did not go. */
+export async function untilIdle(
+  cluster: ChaosCluster,
+  ledger: Ledger,
+  { forgotten, limitMs }: { forgotten: boolean; limitMs: number },
+): Promise<void> {
+  const { redis, keys, look } = {
+    redis: cluster.probe.redis,
+    keys: cluster.probe.keys,
+    look: () => cluster.probe.look(),
+  };
+  const until = Date.now() + limitMs;
+  for (;;) {
+    const { waiting, active } = await look();
+    const kept = (await redis.zcard(`${keys.bull}completed`)) + (await redis.zcard(`${keys.bull}failed`));
+    if (waiting + active + (forgotten ? kept : 0) === 0) return;
+    if (Date.now() > until) {
+      ledger.find(
+        `after ${limitMs / 1000} s of rest ${waiting} jobs wait, ${active} are active, ${kept} finished ones are kept`,
+      );
+      return;
+    }
+    await sleep(500);
+  }
+}
+
+/** Whatever is more than before, and does not go by itself, is a leak. */
+export function compareBaselines(
+  before: Baseline,
+  after: Baseline,
+  ledger: Ledger,
+  { forgotten }: { forgotten: boolean },
+): void {
+  for (const [kind, count] of Object.entries(forgotten ? after.keys : {})) {
+    const had = before.keys[kind] ?? 0;
+    if (count > had && !ALWAYS_THERE.test(kind))
+      ledger.find(`leak: ${count} keys ${kind} without an expiry (${had} before)`);
+  }
+  if (after.redisClients > before.redisClients + CLIENTS_SLACK) {
+    ledger.find(`leak: ${after.redisClients} connections to Redis (${before.redisClients} before)`);
+  }
+  for (const [name, { memory, files }] of Object.entries(after.processes)) {
+    const had = before.processes[name];
+    if (had === undefined) continue;
+    if (memory > had.memory + MEMORY_SLACK) {
+      ledger.find(`leak: ${name} holds ${mib(memory)} MiB (${mib(had.memory)} before)`);
+    }
+    if (files > had.files + FILES_SLACK) ledger.find(`leak: ${name} has ${files} open files (${had.files} before)`);
+  }
+}
+
+/** One of each per queue, whether or not it was used before; deadlines leave theirs when they have passed. */
+const ALWAYS_THERE = /:(meta|id|pc|events|marker|stalled)$|:models$|::deadlines$/;
+
+function kindOf(key: string): string {
+  return key
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '*')
+    .replace(/:k-[\w-]+/, ':k-*')
+    .replace(/\{[^}]*\}/, '{}');
+}
+
+function sizeOf(pid: number): { memory: number; files: number } | undefined {
+  try {
+    const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return { memory: Number(resident) * 1024, files: readdirSync(`/proc/${pid}/fd`).length };
+  } catch {
+    return undefined;
+  }
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}

@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Entry } from '../ledger/entry.ts';
+import { describeAsk } from '../load/ask.ts';
+import { Client } from '../load/client.ts';
+import { followJob } from '../load/follow-job.ts';
+import { stream, submitJob } from '../load/requests.ts';
+import type { Arena } from './scenario.ts';
+
+const FLOWING_LIMIT_MS = 60_000;
+const DONE_LIMIT_MS = 180_000;
+
+export interface OpenStreamsOptions {
+  count: number;
+  /** Index of the API that all of them are read at; default: any. */
+  api?: number;
+}
+
+/**
+ * Requests that are read at the same time: half of them greedy, half sampled with a seed; half of each as streams of the
+ * OpenAI endpoints, half as jobs whose events carry positions.
+ */
+export class OpenStreams {
+  readonly entries: readonly Entry[];
+  readonly #all: Promise<unknown>;
+
+  constructor({ asks, answers, cluster, ledger, random }: Arena, { count, api }: OpenStreamsOptions) {
+    const urls = cluster.apis.map(({ url }) => url);
+    const from = 2 * random.between(0, Math.floor((asks.length - count) / 2));
+    const opened = asks.slice(from, from + count).map((ask, index) => {
+      const asJob = Math.floor(index / 2) % 2 === 0;
+      const terms = { kind: asJob ? 'job' : 'stream', expected: answers[ask.index], allowed: [] };
+      const entry = ledger.open(describeAsk(ask), terms);
+      const client = new Client(urls, random.fork(), api);
+      const read = async (): Promise<void> => {
+        if (!asJob) await stream(entry, ask, client);
+        else if (await submitJob(entry, ask, client)) await followJob(entry, client);
+      };
+      return { entry, done: read() };
+    });
+    this.entries = opened.map(({ entry }) => entry);
+    this.#all = Promise.all(opened.map(({ done }) => done));
+  }
+
+  /** Resolves once every one of them is in the middle of its answer; false when one has ended before. */
+  async flowing(pieces: number): Promise<boolean> {
+    const until = Date.now() + FLOWING_LIMIT_MS;
+    while (this.entries.some(({ reads }) => reads.length < pieces)) {
+      if (Date.now() > until) throw new Error('the streams did not begin to flow');
+      await sleep(5);
+    }
+    return this.entries.every(({ open }) => open);
+  }
+
+  get jobIds(): string[] {
+    return this.entries.map(({ jobId }) => jobId ?? '');
+  }
+
+  /** Resolves when all have their answers, or when it took too long: then those without are lost. */
+  async done(): Promise<void> {
+    const limit = new AbortController();
+    await Promise.race([this.#all, sleep(DONE_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => {})]);
+    limit.abort();
+    for (const entry of this.entries) if (entry.open) entry.violate('accepted and never answered');
+  }
+}

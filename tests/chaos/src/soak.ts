@@ -1,0 +1,162 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChaosCluster } from './cluster/cluster.ts';
+import { Conductor, planStrikes } from './faults/conductor.ts';
+import { FAULTS } from './faults/index.ts';
+import { compareBaselines, measureBaseline, untilIdle } from './ledger/baseline.ts';
+import { Ledger } from './ledger/ledger.ts';
+import { Timeline } from './ledger/timeline.ts';
+import { askCatalogue } from './load/ask.ts';
+import { MixedLoad } from './load/mixed-load.ts';
+import { undisturbedAnswers } from './load/reference.ts';
+import { Random } from './random.ts';
+
+export interface SoakOptions {
+  seed: number;
+  durationMs: number;
+  /** Names of faults; all when left out. */
+  only?: readonly string[] | undefined;
+  /** Mean time between the beginnings of two faults. */
+  everyMs: number;
+  clients: number;
+  /** Different things that are asked. */
+  asks: number;
+  apis: number;
+  workers: number;
+  stepDelayMs: number;
+  /** Waits at the end until every result is forgotten, so that keys left behind show. */
+  untilForgotten: boolean;
+  /** Called about every second. */
+  onProgress: (progress: Progress) => void;
+  signal: AbortSignal;
+}
+
+export interface Progress {
+  phase: string;
+  secondsLeft: number;
+  faults: number;
+  current: readonly string[];
+  requests: number;
+  streaming: number;
+  violations: number;
+}
+
+export interface SoakOutcome {
+  ledger: Ledger;
+  faults: Readonly<Record<string, number>>;
+  /** Most jobs that were seen waiting. */
+  largestQueue: number;
+  folder: string;
+}
+
+const MAX_QUEUE_SIZE = 200;
+const MAX_BATCH_SIZE = 8;
+const LOCK_MS = 2_000;
+/** Longer than any outage here: a reader finds its answer when it comes back. */
+const RESULT_TTL_S = 90;
+const MAX_QUEUE_WAIT_MS = 120_000;
+
+/** Short locks and limits: a dead worker is found soon, and what is left behind is gone soon. */
+const SETTINGS = {
+  MAX_BATCH_SIZE: String(MAX_BATCH_SIZE),
+  MAX_QUEUE_SIZE: String(MAX_QUEUE_SIZE),
+  MAX_QUEUE_WAIT_MS: String(MAX_QUEUE_WAIT_MS),
+  LOCK_DURATION_MS: String(LOCK_MS),
+  STALLED_INTERVAL_MS: String(LOCK_MS / 2),
+  STEP_TIMEOUT_MS: '10000',
+  DRAIN_TIMEOUT_MS: '1000',
+  SHUTDOWN_TIMEOUT_MS: '1000',
+  RESULT_TTL_S: String(RESULT_TTL_S),
+};
+
+/** Mixed load on a cluster while faults are injected; then everything heals, and the books are closed. */
+export async function soak(options: SoakOptions): Promise<SoakOutcome> {
+  const { seed, onProgress, signal } = options;
+  const random = new Random(seed);
+  const [asking, behaving, striking] = [random.fork(), random.fork(), random.fork()];
+  const ledger = new Ledger(new Timeline());
+  const { apis, workers, stepDelayMs } = options;
+  let conductor: Conductor | undefined;
+  const say = (phase: string, secondsLeft: number = 0): void => {
+    const { streaming, violations, entries } = ledger;
+    const { count = 0, current = [] } = conductor ?? {};
+    onProgress({
+      phase,
+      secondsLeft,
+      faults: count,
+      current: [...current],
+      requests: entries.length,
+      streaming,
+      violations,
+    });
+  };
+  say('starting');
+  const { timeline } = ledger;
+  const cluster = await ChaosCluster.start({ apis, workers, stepDelayMs, timeline, board: true, env: SETTINGS });
+  let failed = true;
+  try {
+    const asks = askCatalogue(asking, options.asks, [40, 300]);
+    const urls = cluster.apis.map(({ url }) => url);
+    say('asking undisturbed');
+    const answers = await undisturbedAnswers(urls[0] ?? '', asks);
+    const before = await measureBaseline(cluster);
+
+    const load = new MixedLoad({
+      ledger,
+      apis: urls,
+      asks,
+      answers,
+      random: behaving,
+      clients: options.clients,
+      pauseMs: 300,
+    });
+    conductor = new Conductor({ cluster, ledger, load, lockMs: LOCK_MS });
+    const chosen = FAULTS.filter(({ name }) => options.only?.includes(name) ?? true);
+    const until = Date.now() + options.durationMs;
+    let largestQueue = 0;
+    const watching = watch(async () => {
+      const { waiting } = await cluster.probe.look();
+      largestQueue = Math.max(largestQueue, waiting);
+    });
+    const telling = setInterval(() => {
+      const left = Math.max(0, Math.round((until - Date.now()) / 1000));
+      say(left > 0 ? 'breaking things' : 'waiting for the last faults to pass', left);
+    }, 1_000);
+    await conductor.perform(planStrikes(striking, chosen, options.durationMs, options.everyMs), signal);
+    if (!signal.aborted) await sleep(Math.max(0, until - Date.now()), undefined, { signal }).catch(() => {});
+    clearInterval(telling);
+
+    say('healing');
+    await cluster.heal();
+    await load.stop(MAX_QUEUE_WAIT_MS);
+    ledger.closeBooks();
+    watching.stop();
+    // What was interrupted goes back to the line although it is full.
+    if (largestQueue > MAX_QUEUE_SIZE + workers * MAX_BATCH_SIZE)
+      ledger.find(`${largestQueue} jobs waited, with a bound of ${MAX_QUEUE_SIZE}`);
+    say('coming to rest');
+    await untilIdle(cluster, ledger, { forgotten: options.untilForgotten, limitMs: (RESULT_TTL_S + 30) * 1000 });
+    compareBaselines(before, await measureBaseline(cluster), ledger, { forgotten: options.untilForgotten });
+    failed = ledger.violations > 0;
+    return { ledger, faults: Object.fromEntries(conductor.done), largestQueue, folder: cluster.folder };
+  } finally {
+    say('stopping');
+    await cluster.stop({ keepLogs: failed });
+  }
+}
+
+/** Looks five times a second, as long as it is let; what cannot be seen while Redis is away is seen later. */
+function watch(look: () => Promise<void>): { stop(): void } {
+  let running = true;
+  const loop = async (): Promise<void> => {
+    while (running) {
+      await look().catch(() => {});
+      await sleep(200);
+    }
+  };
+  void loop();
+  return {
+    stop: () => {
+      running = false;
+    },
+  };
+}
