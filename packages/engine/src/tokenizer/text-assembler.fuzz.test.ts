@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { byteTokenizer } from '../testing/byte-tokenizer.ts';
+import { TextAssembler } from './text-assembler.ts';
+
+const FIXED = { seed: 20261122, numRuns: 1_000 };
+const tokenizer = byteTokenizer();
+const decode = (tokenIds: number[]) => tokenizer.decode(tokenIds);
+
+/** Text of all alphabets as bytes, sometimes with bytes that are no text in between. */
+const tokens = fc
+  .array(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }).map((text) => [...Buffer.from(text)]) },
+      { weight: 1, arbitrary: fc.array(fc.nat({ max: 255 }), { maxLength: 3 }) },
+    ),
+    { maxLength: 12 },
+  )
+  .map((parts) => parts.flat());
+
+/** Few letters, so that stop strings are met, half met and met across borders. */
+const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀'), maxLength: 30 });
+const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀'), minLength: 1, maxLength: 4 }), {
+  maxLength: 3,
+});
+
+function assembled(tokenIds: readonly number[], stopStrings: readonly string[]): string[] {
+  const assembler = new TextAssembler(decode, stopStrings);
+  const parts: string[] = [];
+  for (const tokenId of tokenIds) {
+    parts.push(assembler.push(tokenId));
+    if (assembler.stopped) break;
+  }
+  return [...parts, assembler.flush()];
+}
+
+describe('text that grows token by token', () => {
+  it('is what decoding at once gives, whatever the bytes', () => {
+    fc.assert(
+      fc.property(tokens, (tokenIds) => {
+        expect(assembled(tokenIds, []).join('')).toBe(decode(tokenIds));
+      }),
+      FIXED,
+    );
+  });
+
+  it('ends before the first stop string, however it falls on tokens, and never takes a letter back', () => {
+    fc.assert(
+      fc.property(letters, stops, (text, stopStrings) => {
+        const met = stopStrings.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
+        // Several stop strings may end together; of those met first in time, the earliest beginning counts.
+        const firstEnd = Math.min(
+          ...stopStrings.filter((stop) => text.includes(stop)).map((stop) => text.indexOf(stop) + stop.length),
+        );
+        const seen = met.length === 0 ? text : text.slice(0, firstEnd);
+        const begins = stopStrings.map((stop) => seen.indexOf(stop)).filter((index) => index >= 0);
+        const expected = begins.length === 0 ? text : text.slice(0, Math.min(...begins));
+        expect(assembled([...Buffer.from(text)], stopStrings).join('')).toBe(expected);
+      }),
+      FIXED,
+    );
+  });
+});
