@@ -24,7 +24,12 @@ async function* run({ quick, rounds, threads }: BenchOptions): AsyncGenerator<Fi
     maxBatchSize: BATCH + 1,
     maxModelLen: 2048,
   });
-  const tokens = (count: number): number[] => Array.from({ length: count }, (_, i) => 300 + (i % 200));
+  let prompts = 0;
+  /** A long one begins unlike those before it: a kept prefix would be copied instead of computed. */
+  const tokens = (count: number): number[] => {
+    if (count === PROMPT) prompts += 1;
+    return Array.from({ length: count }, (_, i) => 300 + ((i + prompts) % 200));
+  };
   try {
     const [stalls, alone, again, joining]: [number[], number[], number[], number[]] = [[], [], [], []];
     for (let round = 0; round <= rounds; round++) {

@@ -23,6 +23,7 @@ test('waiting counts from the scheduled arrival; what is unanswered waits to the
   expect(got.firstP50Ms).toBe(225);
   expect(got.interTokenP50Ms).toBe(10);
   expect(got.latenessMaxMs).toBe(10);
+  expect(got.late).toBe(0);
   expect(got.tokensPerSecond).toBe(11);
   expect(got.goodput).toBe(1);
 });

@@ -1,6 +1,9 @@
 import { quantile } from '../statistics.ts';
 import type { Answered } from './open-loop.ts';
 
+/** What is sent later than this was measured at another load than was asked for. */
+export const LATENESS_MS = 10;
+
 /** What a caller must get for an answer to be of use. */
 export interface Slo {
   /** First token, from the scheduled arrival. */
@@ -35,6 +38,8 @@ export interface Measures {
   /** How late the generator sent, 99th percentile and worst. */
   readonly latenessP99Ms: number;
   readonly latenessMaxMs: number;
+  /** Requests that were sent more than {@link LATENESS_MS} late. */
+  readonly late: number;
 }
 
 /** The records of one window. */
@@ -75,6 +80,7 @@ export function measure(windows: readonly Window[], slo: Slo): Measures {
     interTokenP99Ms: quantile(gaps, 0.99),
     latenessP99Ms: quantile(lateness, 0.99),
     latenessMaxMs: Math.max(0, ...lateness),
+    late: lateness.filter((ms) => ms > LATENESS_MS).length,
   };
 }
 

@@ -44,7 +44,14 @@ test('options are checked before anything starts', () => {
 
 function level(percent: number, meanMs: number, more: Partial<LevelResult['measures']> = {}): LevelResult {
   const times = { meanMs, p50Ms: meanMs, p95Ms: 2 * meanMs, p99Ms: 2 * meanMs, firstP50Ms: 10, firstP95Ms: 20 };
-  const rest = { interTokenP50Ms: 5, interTokenP99Ms: 9, latenessP99Ms: 1, latenessMaxMs: 2, tokensPerSecond: 50 };
+  const rest = {
+    interTokenP50Ms: 5,
+    interTokenP99Ms: 9,
+    latenessP99Ms: 1,
+    latenessMaxMs: 2,
+    late: 0,
+    tokensPerSecond: 50,
+  };
   const measures = {
     requests: 8,
     answered: 8,
