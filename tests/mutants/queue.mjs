@@ -166,7 +166,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/submit.ts',
     search: 'if not seen[1] or seen[3] then return nil end',
     replace: 'if not seen[1] then return nil end',
-    tests: [LIFECYCLE_FUZZ],
+    tests: [SHARING_TEST],
   },
   {
     name: 'failure-is-shared',

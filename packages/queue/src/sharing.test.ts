@@ -106,6 +106,16 @@ describe('requests that share a generation', () => {
     await eventually('another generation', () => jobs.length === 2);
   });
 
+  it('join no job that is being stopped', async () => {
+    await submit('first');
+    const job = await redis.get(`${keys.own}alias:first`);
+    // As when the job itself is cancelled by its id, and its worker has yet to stop.
+    await redis.hset(`${keys.bull}${job}`, 'shoal:cancel', 1);
+    await submit('second');
+    expect(await redis.get(`${keys.own}alias:second`)).not.toBe(job);
+    expect(await queue.producer.depth()).toEqual({ waiting: 2, running: 0 });
+  });
+
   it('take the best priority among them', async () => {
     await submit('lazy', { priority: 8 });
     await queue.producer.submit(sampleRequest({ prompt: 'something else' }), { id: 'other', priority: 5 });
