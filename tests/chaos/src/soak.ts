@@ -98,6 +98,8 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
     const urls = cluster.apis.map(({ url }) => url);
     say('asking undisturbed');
     const answers = await undisturbedAnswers(urls[0] ?? '', asks);
+    // Connections to a model's queue are opened by its first request: each API has had one before they are counted.
+    for (const url of urls.slice(1)) await undisturbedAnswers(url, asks.slice(0, 1));
     const before = await measureBaseline(cluster);
 
     const load = new MixedLoad({
