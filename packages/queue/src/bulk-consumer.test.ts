@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { openConsumer } from './bulk-consumer.ts';
 import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
@@ -88,6 +88,22 @@ describe('bulk consumer', () => {
     await eventually('all ends', async () => (await bull.getCompletedCount()) === 640);
     expect(await commandsOf()).toBeGreaterThan(before);
     expect((await scripts()) - scriptsBefore).toBeLessThanOrEqual(0.05 * 640 + 10);
+  });
+
+  it('holds jobs to their deadlines by Redis’s clock, whatever its own says', async () => {
+    const deadline = Date.now() + 60_000;
+    for (const id of ids(4)) {
+      await queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo, deadline }), { id, priority: 5 });
+    }
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+    try {
+      const { jobs } = start({ capacity: 4 }, complete);
+      await eventually('all ends', async () => (await bull.getCompletedCount()) === 4);
+      expect(jobs).toHaveLength(4);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it("is listed among the queue's workers, as BullMQ and Bull Board look for them", async () => {

@@ -53,7 +53,7 @@ local function claimPlain(most, now, claims, ids)
     if job[6] then works[priority] = (works[priority] or 0) + tonumber(job[6]) end
     ids[#ids + 1] = id
     claims[#claims + 1] = { id, token, { 'timestamp', job[1], 'data', job[2] or '', 'opts', job[3] or '',
-      'priority', priority, 'shoal:predicted', job[5] or '-1', 'ats', '1' }, {} }
+      'priority', priority, 'shoal:predicted', job[5] or '-1', 'processedOn', string.format('%.0f', now), 'ats', '1' }, {} }
   end
   for priority, work in pairs(works) do redis.call('HINCRBY', OWN .. 'work', priority, -work) end
 end
