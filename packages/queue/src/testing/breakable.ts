@@ -7,14 +7,22 @@ export interface BreakableConnections {
   kill(): void;
   /** Drops the sockets; the clients reconnect by themselves. */
   drop(): void;
+  /** Scripts called on these connections so far: what other clients of the same Redis call is not among them. */
+  readonly scripts: number;
 }
 
 /** Connections whose end a test decides; duplicates made by BullMQ included. */
 export function breakableConnections(redisUrl: string): BreakableConnections {
   const open = connector(redisUrl);
   const connections: Redis[] = [];
+  let scripts = 0;
   const track = (redis: Redis): Redis => {
     connections.push(redis);
+    const send = redis.sendCommand.bind(redis);
+    redis.sendCommand = (command, stream) => {
+      if (command.name === 'evalsha') scripts += 1;
+      return send(command, stream);
+    };
     const duplicate = redis.duplicate.bind(redis);
     redis.duplicate = (override) => {
       const copy = track(duplicate(override));
@@ -40,6 +48,9 @@ export function breakableConnections(redisUrl: string): BreakableConnections {
     },
     drop: () => {
       for (const redis of connections) redis.stream?.destroy();
+    },
+    get scripts() {
+      return scripts;
     },
   };
 }
