@@ -9,6 +9,9 @@ import { followJob } from './follow-job.ts';
 import type { Answer } from './reference.ts';
 import { askWhole, cancelJob, leaveStream, type Manner, stream, submitJob } from './requests.ts';
 
+/** Most that a slow reader pauses in all, in milliseconds: well below the time a result is kept. */
+const LONGEST_DAWDLE_MS = 30_000;
+
 export interface LoadOptions {
   ledger: Ledger;
   apis: readonly string[];
@@ -67,10 +70,19 @@ async function playDeadline({ open, ask, client, manner, random }: Turn): Promis
   if (await submitJob(entry, ask, client, timed)) await followJob(entry, client);
 }
 
+/**
+ * Dawdles for {@link LONGEST_DAWDLE_MS} at most: what its API had sent before it died is read to the end before the
+ * reader notices, and it must come back for the rest while the result is still kept (RESULT_TTL_S).
+ */
 function playSlowReader({ open, ask, client, manner, random }: Turn): Promise<void> {
   const every = random.between(5, 25);
-  const onText = (pieces: number): Promise<void> | undefined =>
-    pieces % every === 0 ? sleep(random.between(200, 2_000)) : undefined;
+  let left = LONGEST_DAWDLE_MS;
+  const onText = (pieces: number): Promise<void> | undefined => {
+    if (pieces % every !== 0 || left <= 0) return undefined;
+    const pauseMs = Math.min(left, random.between(200, 2_000));
+    left -= pauseMs;
+    return sleep(pauseMs);
+  };
   return stream(open('slow reader', ask), ask, client, { ...manner, onText });
 }
 
