@@ -56,3 +56,8 @@ function cpuModel(): string | undefined {
   const field = (name: string): string => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(text)?.[1] ?? '?';
   return `${field('model name')} (family ${field('cpu family')}, model ${field('model')})`;
 }
+
+/** Whether something else ran before a measurement began; figures of as many threads as cores say little then. */
+export function isBusy({ loadBefore, cores }: Pick<Machine, 'loadBefore' | 'cores'>): boolean {
+  return loadBefore > cores / 2;
+}

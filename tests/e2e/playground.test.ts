@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page, Route } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Cluster } from '../cluster/cluster.ts';
 import { executablePath, openBrowser, picture } from './browser.ts';
@@ -98,6 +98,12 @@ describe.skipIf(executablePath === undefined)('the playground, in a real browser
   it('takes one prompt after the other, and shows them in one picture', { timeout: 60_000 }, async () => {
     const page = await openLive();
     await page.getByLabel('Prompt').fill('Tell me a story about a fox and a lantern.');
+    // All three reach the server together, however slowly this machine clicks.
+    const held: Route[] = [];
+    await page.route('**/completions', (route) => {
+      held.push(route);
+      if (held.length === 3) for (const one of held) void one.continue();
+    });
     for (let n = 0; n < 3; n++) await page.getByRole('button', { name: 'Send', exact: true }).click();
     await caption(page).getByText('3 sequences').waitFor();
     await page.getByRole('region', { name: 'Answers' }).getByText('fox').nth(5).waitFor();

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { meets } from '../finding.ts';
+import { isBusy } from '../machine.ts';
 
 import { ANSWER_LENGTHS, type LengthLaw, PROMPT_LENGTHS } from './arrivals.ts';
 import { lineChart, type Series } from './chart.ts';
@@ -67,6 +68,7 @@ export function benchmarksPage(
     '# Benchmarks',
     `Generated from \`bench/results/${source}\` (\`npm run bench -- docs FILE\`): measure again instead of editing.`,
     report.valid ? '' : '**The load generator was late in this run: it says nothing.**',
+    isBusy(machine) ? `**The machine was busy (load ${machine.loadBefore}): only the direction counts.**` : '',
     report.quick ? '**A quick run on a small model: it shows that the bench works, not how fast anything is.**' : '',
     '## Against what one would use instead',
     `The same arrivals to everybody, each contestant in processes of its own, one at a time. 100 % is what one prompt at a time (a) answers when it never waits: ${capacity?.toFixed(2) ?? '?'} requests per second here.`,

@@ -5,6 +5,8 @@ import type { ContestantResult, LevelResult, SweepResult } from './sweep.ts';
 
 /** How often the light load's p95 a p95 may be for a load to be borne. */
 const BORNE = 3;
+/** What counts as a light load, in percent of (a)'s capacity. */
+const LIGHT_PERCENT = 25;
 /** A larger share of late requests, and the generator is what was measured. */
 const LATE_SHARE = 0.01;
 
@@ -26,7 +28,7 @@ export function findingsOf({ contestants }: SweepResult, levels: readonly LoadLe
     add(`${load}: Shoal (e) ÷ one at a time (a)`, divide(mean(ours), mean(one)), target);
     add(`${load}: A/A (ee) ÷ (e)`, divide(mean(again), mean(ours)));
   }
-  add('highest load with p95 within 3 × light: (e) ÷ (a)', divide(highestBorne(ours), highestBorne(one)), {
+  add('highest load with p95 within 3 × light: (e) ÷ lowest that (a) does not bear', borneBeyond(ours, one), {
     atLeast: 3,
   });
   const goodput = bestGoodput(ours);
@@ -59,9 +61,7 @@ function at(
 
 /** In percent of (a)'s capacity; what was left unanswered is not borne. */
 export function highestBorne(result: ContestantResult | undefined): number | undefined {
-  const levels = (result?.levels ?? [])
-    .filter(({ pattern }) => pattern === 'poisson')
-    .toSorted((x, y) => x.percent - y.percent);
+  const levels = poisson(result);
   const [light] = levels;
   if (light === undefined) return undefined;
   const failing = levels.findIndex(
@@ -70,12 +70,30 @@ export function highestBorne(result: ContestantResult | undefined): number | und
   return levels.at(failing === -1 ? -1 : failing - 1)?.percent;
 }
 
+/**
+ * How much more than `other` somebody bears, at least: `other` may bear anything below the first load that it was seen
+ * to fail. Unknown when it failed none, and when the lightest load was not light.
+ */
+function borneBeyond(ours: ContestantResult | undefined, other: ContestantResult | undefined): number | undefined {
+  const levels = poisson(other);
+  const borne = highestBorne(other);
+  const failed = levels.find(({ percent }) => borne !== undefined && percent > borne)?.percent;
+  return (levels[0]?.percent ?? Number.POSITIVE_INFINITY) > LIGHT_PERCENT
+    ? undefined
+    : divide(highestBorne(ours), failed);
+}
+
 /** Over all loads whose requests come one by one. */
 export function bestGoodput(result: ContestantResult | undefined): number | undefined {
-  const rates = (result?.levels ?? [])
-    .filter(({ pattern }) => pattern === 'poisson')
-    .map(({ measures }) => measures.goodput);
+  const rates = poisson(result).map(({ measures }) => measures.goodput);
   return rates.length === 0 ? undefined : Math.max(...rates);
+}
+
+/** Loads whose requests come one by one, the lightest first. */
+function poisson(result: ContestantResult | undefined): LevelResult[] {
+  return (result?.levels ?? [])
+    .filter(({ pattern }) => pattern === 'poisson')
+    .toSorted((x, y) => x.percent - y.percent);
 }
 
 function lateShare(contestants: readonly ContestantResult[]): number {

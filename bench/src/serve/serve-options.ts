@@ -14,7 +14,7 @@ Sends the same arrivals to Shoal and to what one would use instead, each in proc
 ${CONTESTANTS.map(({ key, name, optional }) => `                      ${key.padEnd(20)} ${name}${optional ? ' (only when named)' : ''}`).join('\n')}
                       cost                 Shoal beside its engine alone
   --model NAME      135m (default), minnow, or tiny (the default with --quick)
-  --levels LIST     loads in percent of (a)'s capacity, bursty with a b (default 10,80,80b,150,300;
+  --levels LIST     loads in percent of (a)'s capacity, bursty with a b (default 10,80,80b,100,150,300;
                     10,80,300 with --quick)
   --minutes N       about how long all of it takes (default 20; 3 with --quick)
   --rounds N        rounds, each in another order (default 1: with all contestants, windows are short as it is)
@@ -74,7 +74,7 @@ export function parseServe(args: readonly string[]): ServeOptions | undefined {
     contestants: chosen(keys),
     cost: keys === undefined || keys.includes('cost'),
     model: modelName(values.model ?? (quick ? 'tiny' : '135m')),
-    levels: parseLevels(values.levels ?? (quick ? '10,80,300' : '10,80,80b,150,300')),
+    levels: parseLevels(values.levels ?? (quick ? '10,80,300' : '10,80,80b,100,150,300')),
     minutes: number('--minutes', values.minutes, quick ? 3 : 20),
     rounds: number('--rounds', values.rounds, 1),
     seed: number('--seed', values.seed, 1),

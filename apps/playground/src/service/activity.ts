@@ -42,12 +42,12 @@ export interface QueueFrame {
 const SHORTEST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 
-/** Follows a model's activity until the signal aborts; a connection that breaks is made again. */
+/** Follows a model's activity until the signal aborts or the key is refused; a connection that breaks is made again. */
 export async function watchActivity(
   options: { model: string; key: string; signal: AbortSignal },
   onEvent: (event: Frame | QueueFrame) => void,
   onConnected: (connected: boolean) => void,
-): Promise<void> {
+): Promise<'left' | 'refused'> {
   const { model, key, signal } = options;
   let pauseMs = SHORTEST_PAUSE_MS;
   while (!signal.aborted) {
@@ -59,11 +59,15 @@ export async function watchActivity(
         onEvent(event);
       }
     } catch (error) {
-      if (error instanceof CallFailed && error.status === 401) return;
+      if (error instanceof CallFailed && error.status === 401) {
+        onConnected(false);
+        return 'refused';
+      }
     }
-    if (signal.aborted) return;
+    if (signal.aborted) break;
     onConnected(false);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
   }
+  return 'left';
 }

@@ -2,7 +2,7 @@ import { computed, effect, type ReadonlySignal, type Signal, signal } from '@pre
 import { type Frame, type QueueFrame, watchActivity } from '../service/activity.ts';
 import { BatchHistory } from './batch-history.ts';
 import { largest, quantile, Series, sum } from './series.ts';
-import { key, keyRequired, model } from './service.ts';
+import { key, keyRequired, loadModels, model } from './service.ts';
 
 /** A worker that was not heard of for so long is shown no more. */
 const SILENCE_MS = 6_000;
@@ -43,9 +43,11 @@ export function startWatching(): void {
     if (chosen === undefined || keyRequired.value) return undefined;
     const leaving = new AbortController();
     workers.value = new Map();
-    void watchActivity({ model: chosen, key: withKey, signal: leaving.signal }, take, (now) => {
+    const watching = watchActivity({ model: chosen, key: withKey, signal: leaving.signal }, take, (now) => {
       connected.value = now;
     });
+    // The server's keys have changed: listing the models finds out, and asks for another.
+    void watching.then((end) => (end === 'refused' ? loadModels() : undefined));
     return () => leaving.abort();
   });
   setInterval(tick, SPAN_MS);

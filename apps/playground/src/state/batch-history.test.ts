@@ -45,6 +45,15 @@ it('begins a burst where somebody joined after a pause', () => {
   expect(burst.after(frame(50, [{ lane: 0, joined: 45 }], [], 12_000)).burstFrom).toBe(44);
 });
 
+it('goes on with a burst whose frames were lost for a while', () => {
+  const burst = after(frame(10, []), frame(14, [{ lane: 0, joined: 11 }]));
+  const later: RideFrame[] = [
+    { lane: 0, joined: 11 },
+    { lane: 1, joined: 60 },
+  ];
+  expect(burst.after(frame(90, later, [], 19_000)).burstFrom).toBe(10);
+});
+
 it('forgets what is too long ago', () => {
   const history = after(
     frame(

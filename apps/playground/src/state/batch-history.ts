@@ -101,7 +101,7 @@ export class BatchHistory {
     const before = frame.step < this.step ? NOTHING : this.#known;
     const first = frame.step - MOST_STEPS;
     const active = frame.rides.length > 0;
-    const begins = active && frame.at - before.activeAt > PAUSE_MS;
+    const begins = active && before.riding.length === 0 && frame.at - before.activeAt > PAUSE_MS;
     return new BatchHistory(this.worker, {
       slots: frame.slots,
       waiting: frame.waiting,

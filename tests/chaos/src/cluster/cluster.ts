@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { launchRedis, type RunningRedis } from '../../../../scripts/redis.mjs';
 import type { Timeline } from '../ledger/timeline.ts';
@@ -11,6 +12,7 @@ import { Member } from './member.ts';
 import { RedisProbe } from './redis-probe.ts';
 
 const ROOT = new URL('../../../../', import.meta.url);
+const SERVED_WITHIN_MS = 60_000;
 const PRELOAD = new URL('../../preload/faults.mjs', import.meta.url).href;
 
 export const MODEL = 'minnow';
@@ -105,10 +107,11 @@ export class ChaosCluster {
 
   /** Both APIs know the model. */
   async #served(): Promise<void> {
+    const until = Date.now() + SERVED_WITHIN_MS;
     for (const api of this.apis) {
-      for (;;) {
-        const models = await fetch(`${api.url}/v1/models`).then((response) => response.text());
-        if (models.includes(`"${MODEL}"`)) break;
+      while (!(await listsModel(api.url))) {
+        if (Date.now() > until) throw new Error(`${api.name} lists no ${MODEL} after ${SERVED_WITHIN_MS / 1000} s`);
+        await sleep(50);
       }
     }
   }
@@ -140,6 +143,11 @@ export class ChaosCluster {
       timeline: this.#options.timeline,
     });
   }
+}
+
+async function listsModel(url: string): Promise<boolean> {
+  const models = fetch(`${url}/v1/models`, { signal: AbortSignal.timeout(2_000) });
+  return (await models.then((response) => response.text()).catch(() => '')).includes(`"${MODEL}"`);
 }
 
 async function freePort(): Promise<number> {

@@ -38,7 +38,7 @@ export const overload: Scenario = {
       arena.told(
         `offered ${offered.offered}, accepted ${offered.accepted}, refused ${offered.refused}; reading the answers`,
       );
-      offered.completed += await collect(arena, accepted);
+      offered.completed = await collect(arena, accepted);
       const { largestQueue, growth } = seen.stop();
       offered.largestQueue = Math.max(offered.largestQueue, largestQueue);
       offered.apiMemoryGrowthMiB = Math.round(growth / 2 ** 20);
@@ -119,19 +119,18 @@ async function offer(
   return accepted;
 }
 
-/** Waits for all accepted ones; returns how many have their answer. */
+/** Waits for all accepted ones; returns how many have their answer, those of earlier rounds included. */
 async function collect({ ledger }: Arena, accepted: Accepted): Promise<number> {
-  let completed = 0;
   for (const look of accepted) {
     const until = Date.now() + 120_000;
     while (!(await look())) {
       if (Date.now() > until) break;
       await sleep(100);
     }
-    completed += 1;
   }
   ledger.closeBooks();
-  return completed;
+  return ledger.entries.filter(({ terms, outcome }) => terms.kind === 'accepted' && outcome?.kind === 'completed')
+    .length;
 }
 
 function watchBounds({ cluster }: Arena): { stop(): { largestQueue: number; growth: number } } {
