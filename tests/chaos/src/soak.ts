@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ChaosCluster } from './cluster/cluster.ts';
 import { Conductor, planStrikes } from './faults/conductor.ts';
 import { FAULTS } from './faults/index.ts';
-import { compareBaselines, measureBaseline, untilIdle } from './ledger/baseline.ts';
+import { findLeaks, measureBaseline, untilIdle } from './ledger/baseline.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Timeline } from './ledger/timeline.ts';
 import { askCatalogue } from './load/ask.ts';
@@ -137,7 +137,7 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
       ledger.find(`${largestQueue} jobs waited, with a bound of ${MAX_QUEUE_SIZE}`);
     say('coming to rest');
     await untilIdle(cluster, ledger, { forgotten: options.untilForgotten, limitMs: (RESULT_TTL_S + 30) * 1000 });
-    compareBaselines(before, await measureBaseline(cluster), ledger, { forgotten: options.untilForgotten });
+    await findLeaks(cluster, before, ledger, { forgotten: options.untilForgotten });
     failed = ledger.violations > 0;
     return { ledger, faults: Object.fromEntries(conductor.done), largestQueue, folder: cluster.folder };
   } finally {

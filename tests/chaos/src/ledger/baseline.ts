@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChaosCluster } from '../cluster/cluster.ts';
 import type { Ledger } from './ledger.ts';
+import { ACCEPTED, type OpenFiles, openFilesOf } from './open-files.ts';
 
 /** What an idle cluster holds. */
 export interface Baseline {
@@ -11,21 +12,26 @@ export interface Baseline {
   readonly redisClients: Readonly<Record<string, number>>;
   readonly redisMemory: number;
   /** Resident bytes and open files, by process; empty where the system does not tell (/proc). */
-  readonly processes: Readonly<Record<string, { memory: number; files: number }>>;
+  readonly processes: Readonly<Record<string, ProcessSize>>;
+}
+
+interface ProcessSize {
+  memory: number;
+  files: OpenFiles;
 }
 
 /** Growth of one process, above which memory counts as lost: caches and the heap's slack stay below. */
 const MEMORY_SLACK = 96 * 2 ** 20;
-const FILES_SLACK = 8;
-/** Some are opened by the first need. Three more were seen after forty seconds of faults; a leak grows with the faults. */
-const CLIENTS_SLACK = 4;
+const FILES_SLACK = 4;
+/** Redis sees the end of a connection a moment after its process is gone. */
+const SETTLED_WITHIN_MS = 10_000;
 
 export async function measureBaseline(cluster: ChaosCluster): Promise<Baseline> {
   const keys: Record<string, number> = {};
   for (const { key, expires } of await cluster.probe.allKeys()) {
     if (!expires) keys[kindOf(key)] = (keys[kindOf(key)] ?? 0) + 1;
   }
-  const processes: Record<string, { memory: number; files: number }> = {};
+  const processes: Record<string, ProcessSize> = {};
   for (const { name, pid } of cluster.members) {
     const size = pid === undefined ? undefined : sizeOf(pid);
     if (size !== undefined) processes[name] = size;
@@ -65,30 +71,42 @@ export async function untilIdle(
 }
 
 /** Whatever is more than before, and does not go by itself, is a leak. */
-export function compareBaselines(
+export async function findLeaks(
+  cluster: ChaosCluster,
   before: Baseline,
-  after: Baseline,
   ledger: Ledger,
   { forgotten }: { forgotten: boolean },
-): void {
+): Promise<void> {
+  const until = Date.now() + SETTLED_WITHIN_MS;
+  for (;;) {
+    const leaks = leaksOf(before, await measureBaseline(cluster), forgotten);
+    if (leaks.length === 0) return;
+    if (Date.now() > until) {
+      for (const leak of leaks) ledger.find(`leak: ${leak}`);
+      return;
+    }
+    await sleep(500);
+  }
+}
+
+function leaksOf(before: Baseline, after: Baseline, forgotten: boolean): string[] {
+  const leaks: string[] = [];
   for (const [kind, count] of Object.entries(forgotten ? after.keys : {})) {
     const had = before.keys[kind] ?? 0;
-    if (count > had && !ALWAYS_THERE.test(kind))
-      ledger.find(`leak: ${count} keys ${kind} without an expiry (${had} before)`);
+    if (count > had && !ALWAYS_THERE.test(kind)) leaks.push(`${count} keys ${kind} without an expiry (${had} before)`);
   }
-  const [had, has] = [total(before.redisClients), total(after.redisClients)];
-  if (has > had + CLIENTS_SLACK) {
+  if (total(after.redisClients) > total(before.redisClients)) {
     const [then, now] = [JSON.stringify(before.redisClients), JSON.stringify(after.redisClients)];
-    ledger.find(`leak: ${has} connections to Redis (${had} before): ${now}, ${then} before`);
+    leaks.push(`connections to Redis ${now}, ${then} before`);
   }
   for (const [name, { memory, files }] of Object.entries(after.processes)) {
     const had = before.processes[name];
     if (had === undefined) continue;
-    if (memory > had.memory + MEMORY_SLACK) {
-      ledger.find(`leak: ${name} holds ${mib(memory)} MiB (${mib(had.memory)} before)`);
-    }
-    if (files > had.files + FILES_SLACK) ledger.find(`leak: ${name} has ${files} open files (${had.files} before)`);
+    if (memory > had.memory + MEMORY_SLACK) leaks.push(`${name} holds ${mib(memory)} MiB (${mib(had.memory)} before)`);
+    if (total(files) > total(had.files) + FILES_SLACK)
+      leaks.push(`${name} has the open files ${JSON.stringify(files)}, ${JSON.stringify(had.files)} before`);
   }
+  return leaks;
 }
 
 /** One of each per queue, whether or not it was used before; deadlines leave theirs when they have passed. */
@@ -116,10 +134,11 @@ function total(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-function sizeOf(pid: number): { memory: number; files: number } | undefined {
+function sizeOf(pid: number): ProcessSize | undefined {
   try {
     const resident = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return { memory: Number(resident) * 1024, files: readdirSync(`/proc/${pid}/fd`).length };
+    const { [ACCEPTED]: _clients, ...files } = openFilesOf(pid);
+    return { memory: Number(resident) * 1024, files };
   } catch {
     return undefined;
   }
