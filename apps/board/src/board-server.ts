@@ -58,8 +58,10 @@ export async function buildBoard(deps: BoardServerDeps): Promise<BoardServer> {
     board.addHook('onRequest', board.basicAuth);
     board.addHook('onRequest', async (request, reply) => {
       if (isForeignChange(request)) return reply.code(403).send({ error: 'changes are made from the board itself' });
-      // BullMQ waits for Redis without limit; a page that says so is better than one that hangs.
-      if (request.url.includes('/api/') && !(await answersTo(deps.ping))) return reply.code(503).send({ error: AWAY });
+      // BullMQ waits for Redis without limit; a page that says so is better than one that hangs. The route tells what is
+      // asked, however the URL is encoded.
+      if (request.routeOptions.url?.includes('/api/') && !(await answersTo(deps.ping)))
+        return reply.code(503).send({ error: AWAY });
       return undefined;
     });
     board.get('/fleet', async (_request, reply) => reply.type('text/html').send(await deps.fleetPage()));

@@ -1,5 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
+import { routePath } from './route-path.ts';
 
 /** The door of this process: how many callers are inside, and whether it is still open. */
 export interface Admission {
@@ -31,7 +32,7 @@ export function installAdmission(app: App, options: { maxInFlight: number }): Ad
   };
   app.addHook('onRequest', (request, reply, done) => {
     if (!open) reply.header('connection', 'close');
-    if (!request.url.startsWith('/v1/')) return done();
+    if (!routePath(request).startsWith('/v1/')) return done();
     const refused = refusal();
     if (refused !== undefined) return done(refused);
     inFlight += 1;

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ApiKey } from '@shoal/config';
 import { ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
+import { routePath } from './route-path.ts';
 
 /** Asks for a key on every `/v1/` route, when keys are configured, and notes whose it is. */
 export function installAuth(app: App, keys: readonly ApiKey[]): void {
@@ -10,7 +11,7 @@ export function installAuth(app: App, keys: readonly ApiKey[]): void {
   const known = keys.map(({ sha256, tenant }) => ({ hash: Buffer.from(sha256, 'hex'), tenant }));
   app.addHook('onRequest', (request, _reply, done) => {
     // What is thrown here, fastify answers.
-    if (request.url.startsWith('/v1/')) request.tenant = tenantOf(known, bearer(request.headers.authorization));
+    if (routePath(request).startsWith('/v1/')) request.tenant = tenantOf(known, bearer(request.headers.authorization));
     done();
   });
 }

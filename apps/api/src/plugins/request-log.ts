@@ -1,5 +1,6 @@
 import { isLogged } from '@shoal/telemetry';
 import type { App } from '../app.ts';
+import { routePath } from './route-path.ts';
 
 /** Asked every few seconds by machines. */
 const UNINTERESTING = /^\/(health|metrics)/;
@@ -9,7 +10,7 @@ const UNINTERESTING = /^\/(health|metrics)/;
  * there too; failures of ours always.
  */
 export function installRequestLog(app: App, { share }: { share: number }): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const { id, method, routeOptions, tenant } = request;
     const { statusCode: status, elapsedTime } = reply;
     const jobId = reply.getHeader('x-shoal-job-id');
@@ -20,7 +21,8 @@ export function installRequestLog(app: App, { share }: { share: number }): void 
       ...{ method, route: routeOptions.url, status, ms: Math.round(elapsedTime) },
     };
     if (status >= 500) request.log.warn(line, 'answered');
-    else if (UNINTERESTING.test(request.url)) request.log.debug(line, 'answered');
+    else if (UNINTERESTING.test(routePath(request))) request.log.debug(line, 'answered');
     else if (isLogged(String(jobId ?? id), share)) request.log.info(line, 'answered');
+    done();
   });
 }

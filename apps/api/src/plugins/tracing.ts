@@ -1,6 +1,7 @@
 import type { ServerSpan, ServerSpans } from '@shoal/telemetry';
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../app.ts';
+import { routePath } from './route-path.ts';
 
 /** Asked every few seconds by machines: spans of these would tell nothing and cost most. */
 const UNTRACED = /^\/(health|metrics)/;
@@ -9,7 +10,7 @@ const UNTRACED = /^\/(health|metrics)/;
 export function installTracing(app: App, spans: ServerSpans): void {
   const open = new WeakMap<FastifyRequest, ServerSpan>();
   app.addHook('onRequest', async (request) => {
-    if (UNTRACED.test(request.url)) return;
+    if (UNTRACED.test(routePath(request))) return;
     const { method, headers } = request;
     open.set(request, spans.begin({ method, headers }));
   });

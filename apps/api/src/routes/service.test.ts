@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { answer } from '../testing/memory-models.ts';
+import { exchange, rawRequest, statusOf } from '../testing/raw-http.ts';
 import { testServer } from '../testing/test-server.ts';
 
 const body = { model: 'minnow', prompt: 'hi' };
@@ -54,6 +57,43 @@ test.each([
   expect([response.statusCode, response.json().error.type]).toEqual([401, 'authentication_error']);
   expect(response.body).not.toContain('plain-key');
   expect(model.jobs.size).toBe(0);
+});
+
+// The router decodes a path, and cuts a host off it, before it looks for the route.
+const disguises = [
+  ['an encoded letter', '/%761/jobs/r1'],
+  ['an encoded digit', '/v%31/jobs/r1'],
+  ['a host', 'http://shoal/v1/jobs/r1'],
+] as const;
+
+test.each(disguises)('a path with %s asks for a key as any other', async (_, path) => {
+  const locked = testServer({ env: { API_KEYS: 'acme:acme-key-1' } });
+  const headers = { authorization: 'Bearer acme-key-1' };
+  const payload = { ...body, endpoint: '/v1/completions' };
+  await locked.app.inject({ method: 'POST', url: '/v1/jobs', payload, headers });
+  await locked.app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = locked.app.server.address() as AddressInfo;
+  const ask = async (method: string, ...lines: string[]) =>
+    statusOf(await exchange(port, rawRequest(method, path, lines)));
+  expect(await ask('GET', 'authorization: Bearer acme-key-1')).toBe(200);
+  expect(await ask('GET')).toBe(401);
+  expect(await ask('HEAD')).toBe(401);
+  expect(await ask('DELETE')).toBe(401);
+  await locked.close(0);
+});
+
+test.each(disguises)('a path with %s is turned away by a full house as any other', async (_, path) => {
+  const server = testServer({ env: { MAX_QUEUE_SIZE: '1' } });
+  server.model.script = () => undefined;
+  const waiting = server.app.inject({ method: 'POST', url: '/v1/completions', payload: body });
+  await vi.waitFor(() => expect(server.model.jobs.size).toBe(1), 10_000);
+  await server.app.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = server.app.server.address() as AddressInfo;
+  expect(statusOf(await exchange(port, rawRequest('GET', path)))).toBe(429);
+  server.model.tell('r1', ...answer('hello', ['hel', 'lo']));
+  expect((await waiting).statusCode).toBe(200);
+  expect(statusOf(await exchange(port, rawRequest('GET', path)))).toBe(200);
+  await server.close(0);
 });
 
 test('a key lets its tenant in, whether it was configured plain or hashed', async () => {
