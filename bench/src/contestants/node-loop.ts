@@ -39,10 +39,11 @@ export class NodeLoop {
   async decodeRate(pasts: readonly number[], steps: number): Promise<number> {
     const batch = pasts.length;
     const { feeds, fetches } = this.#tensors(batch);
-    const start = performance.now();
-    for (let step = 0; step < steps; step++) {
+    let start = 0;
+    for (let step = -1; step < steps; step++) {
+      if (step === 0) start = performance.now();
       for (let row = 0; row < batch; row++) {
-        this.#ids[row] = BigInt(row + step);
+        this.#ids[row] = BigInt(row + step + 1);
         this.#mask[row * this.#options.length] = BigInt((pasts[row] ?? 0) + step + 1);
       }
       await this.#session.run(feeds, fetches);

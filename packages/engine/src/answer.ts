@@ -10,12 +10,15 @@ export class Answer {
   readonly #sequences: Sequence[] = [];
   #forks: Sequence[] = [];
   readonly #logprobs: ChosenLogprob[][] = [];
+  /** Told with the first token. */
+  readonly #promptText: string | undefined;
   /** Tokens told, over all choices. */
   #position = 0;
 
-  constructor(requestId: string, sink: EventSink) {
+  constructor(requestId: string, sink: EventSink, promptText?: string) {
     this.requestId = requestId;
     this.sink = sink;
+    this.#promptText = promptText;
   }
 
   /** In order of choices. */
@@ -81,6 +84,7 @@ export class Answer {
       text,
       ...(sequence.choice === 0 ? {} : { choice: sequence.choice }),
       ...(logprob === undefined ? {} : { logprobs: [logprob] }),
+      ...(this.#promptText === undefined || this.#position > 0 ? {} : { promptText: this.#promptText }),
     });
     this.#position += 1;
   }

@@ -22,6 +22,11 @@ export class Ceiling {
     this.#succeeded = 0;
   }
 
+  /** Copies between rows fail: the fewer rows, the fewer there are; a lone row needs none. */
+  copyFailed(): void {
+    this.failed(this.#rows);
+  }
+
   /** A single row failed, so that it was the row and not their number: as many as worked before may come back. */
   clear(): void {
     this.#rows = this.#most;

@@ -15,6 +15,8 @@ type Happening =
   | { type: 'tune'; maxBatchSize: number; maxBatchTokens: number }
   /** The next run over several rows fails, as for want of memory. */
   | { type: 'fail' }
+  /** The next copy of a row fails. */
+  | { type: 'lose' }
   | { type: 'turns'; count: number };
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
@@ -39,6 +41,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('fail' as const) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('lose' as const) }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('turns' as const), count: fc.integer({ min: 1, max: 12 }) }) },
 );
 
@@ -48,6 +51,7 @@ const limits = fc.record({
   // From the smallest there can be, in which nearly everybody is preempted.
   budgetTokens: fc.integer({ min: CONTEXT, max: 3 * CONTEXT }),
   prefixSlots: fc.integer({ min: 0, max: 3 }),
+  mixes: fc.boolean(),
 });
 
 /** A token that depends on every token before it; ends an answer about once in 60. */
@@ -86,13 +90,19 @@ it('answers each as if it were alone, within the budget, whoever arrives, leaves
         }
         const { rows, usedTokens, budgetTokens } = snapshot;
         // Between two decode steps rows may grow beyond it; the step itself runs within the budget.
-        if (phase === 'decode' && rows.length > 1 && usedTokens > budgetTokens) {
+        if ((phase === 'decode' || phase === 'mixed') && rows.length > 1 && usedTokens > budgetTokens) {
           broken.push(`${usedTokens} of ${budgetTokens} tokens used by ${rows.length} rows`);
         }
         // One that fails alone is given up; of several, none.
         if (failing === 0 || together < 2) return;
         failing -= 1;
         throw new Error('out of memory');
+      };
+      let losing = false;
+      runner.beforeCopy = () => {
+        const failed = losing;
+        losing = false;
+        if (failed) throw new Error('out of memory');
       };
       const requests: { abort: AbortController; expected: number[]; answer: Promise<FinishedEvent> }[] = [];
       for (const what of happenings) {
@@ -107,6 +117,7 @@ it('answers each as if it were alone, within the budget, whoever arrives, leaves
         } else if (what.type === 'abort') requests[what.which]?.abort.abort();
         else if (what.type === 'tune') engine.tune(what);
         else if (what.type === 'fail') failing = 1;
+        else if (what.type === 'lose') losing = true;
         else for (let turn = 0; turn < what.count; turn += 1) await clock.turn();
       }
       for (const { expected, answer } of requests) {

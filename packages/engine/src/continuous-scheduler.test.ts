@@ -48,6 +48,7 @@ describe('thousands of random arrivals', () => {
     ['room for all', { budgetTokens: 100_000, maxBatchTokens: 100_000 }],
     ['a cache that overflows', { budgetTokens: 300, maxBatchTokens: 64 }],
     ['the smallest cache there can be', { budgetTokens: 128, maxBatchTokens: 16 }],
+    ['decode steps that carry chunks', { budgetTokens: 300, maxBatchTokens: 16, mixes: true }],
   ])('all end once, as if each were alone, and the invariants hold: %s', async (_, limits) => {
     const scripted = continuous({ maxBatchSize: 12, maxModelLen: 128, next: scrambled, ...limits });
     const { engine, clock, facts } = scripted;
@@ -168,6 +169,65 @@ describe('a long prompt that joins', () => {
     for (const [i, fact] of trace.entries()) {
       if (fact.phase === 'prefill') expect(trace[i + 1]?.phase).toBe('decode');
     }
+  });
+});
+
+describe('a long prompt that joins, where decode steps carry chunks', () => {
+  const next = (history: readonly number[]) => history.length % 200;
+
+  it('rides in every step, so that nobody stalls for long and it starts sooner', async () => {
+    const size = { maxBatchSize: 4, maxModelLen: 1200, next, mixes: true };
+    const { engine, runner, clock, facts } = continuous(size);
+    // A decode step takes 10 ms, half of that in company; prefill 0.5 ms a token, and twice that behind 1,000.
+    let past = 0;
+    runner.duration = (phase, tokens) => {
+      const chunk = phase === 'mixed' ? tokens - 1 : tokens;
+      const prefillMs = 0.5 * chunk * (1 + (past + chunk / 2) / 1000);
+      clock.advance(phase === 'decode' ? 10 : prefillMs + (phase === 'mixed' ? 5 : 0));
+      if (phase !== 'decode') past += chunk;
+    };
+    const params = { ...GREEDY, maxTokens: 150 };
+    const running = readAnswer(engine.generate({ id: 'running', promptTokenIds: [1, 2, 3], params }));
+    while (runner.runs.length < 9) await clock.turn();
+    for (const id of ['learning', 'long']) {
+      past = 0;
+      const before = runner.runs.length;
+      const promptTokenIds = new TestRandom(id.length).tokens(1001, 200);
+      await readAnswer(engine.generate({ id, promptTokenIds, params: { ...GREEDY, maxTokens: 1 } }));
+      const trace = facts.filter((fact) => fact.type === 'step').slice(before);
+      const riding = trace.filter((fact) => fact.promptTokens !== undefined);
+      expect(riding.reduce((sum, fact) => sum + (fact.promptTokens ?? 0), 0)).toBe(1001);
+      expect(trace.some((fact) => fact.phase === 'prefill')).toBe(false);
+      if (id === 'long') expect(Math.max(...riding.map((fact) => fact.durationMs))).toBeLessThan(4 * 10);
+    }
+    await running;
+  });
+
+  it('goes alone when it is a single token, whose attention takes another kernel', async () => {
+    const { engine, runner, clock } = continuous({ maxBatchSize: 4, next, mixes: true });
+    const running = readAnswer(
+      engine.generate({ id: 'a', promptTokenIds: [1, 2], params: { ...GREEDY, maxTokens: 9 } }),
+    );
+    while (runner.runs.length < 3) await clock.turn();
+    await readAnswer(engine.generate({ id: 'b', promptTokenIds: [3], params: { ...GREEDY, maxTokens: 2 } }));
+    await running;
+    expect(runner.runs.map((run) => run.phase)).not.toContain('mixed');
+  });
+
+  it('goes alone after such a step failed, and nothing is lost', async () => {
+    const { engine, runner, clock, facts } = continuous({ maxBatchSize: 4, maxModelLen: 600, next, mixes: true });
+    runner.beforeRun = (phase) => {
+      if (phase === 'mixed') throw new Error('no memory for so much at once');
+    };
+    const running = readAnswer(
+      engine.generate({ id: 'a', promptTokenIds: [1, 2], params: { ...GREEDY, maxTokens: 30 } }),
+    );
+    while (runner.runs.length < 3) await clock.turn();
+    const promptTokenIds = new TestRandom(2).tokens(500, 200);
+    const joined = readAnswer(engine.generate({ id: 'b', promptTokenIds, params: { ...GREEDY, maxTokens: 4 } }));
+    expect((await joined).tokenIds).toEqual(alone(promptTokenIds, 4, next));
+    expect((await running).tokenIds).toEqual(alone([1, 2], 30, next));
+    expect(facts.filter((fact) => fact.type === 'run-failed')).toHaveLength(1);
   });
 });
 

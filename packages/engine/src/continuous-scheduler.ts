@@ -8,7 +8,10 @@ import { chooseBatch, chunkLength } from './prefill-batch.ts';
 import {
   type CacheUse,
   type Decision,
+  type DecodePlan,
+  type PrefillPlan,
   type PrefillRow,
+  planPrefills,
   planSequences,
   planTokens,
   type Scheduler,
@@ -23,6 +26,8 @@ export interface ContinuousLimits extends SchedulerLimits {
   budgetTokens: number;
   /** Rows of the cache beyond maxBatchSize (beyond two, if that is one) for prompts kept to be reused. Default 0. */
   prefixSlots?: number | undefined;
+  /** Whether a decode step may carry a chunk of a prompt (`ModelRunner.mixed`). Default false. */
+  mixes?: boolean | undefined;
 }
 
 /** What {@link ContinuousScheduler.inspect} shows. */
@@ -35,13 +40,17 @@ export interface SchedulerSnapshot {
   budgetTokens: number;
 }
 
+type RunDecision = Extract<Decision, { type: 'run' }>;
+type PrefillDecision = RunDecision & { plan: PrefillPlan };
+
 /** How many of those that wait are looked through for prompts of similar length, per free slot. */
 const LOOK_AHEAD = 4;
 
 /**
- * Continuous batching: sequences join and leave at every step. A prefill pass and a decode step take turns while there
- * is work of both kinds; prompts are cut into chunks short enough that those who decode barely notice. When the cache
- * is full the youngest goes back to waiting, and later replays what it had.
+ * Continuous batching: sequences join and leave at every step. While others decode, prompts are cut into chunks short
+ * enough that those barely notice, and a decode step carries the chunk of one prompt where the runner can do that; where
+ * not, and when several prompts start at once, a prefill pass and a decode step take turns. When the cache is full the
+ * youngest goes back to waiting, and later replays what it had.
  */
 export class ContinuousScheduler implements Scheduler {
   #limits: ContinuousLimits;
@@ -51,6 +60,10 @@ export class ContinuousScheduler implements Scheduler {
   readonly #ceiling: Ceiling;
   #batches = 0;
   #closing = false;
+  /** The cache was lost although only one row at a time is allowed, and nothing has run since. */
+  #lostAlone = false;
+  /** Decode steps may carry chunks. */
+  #mixes: boolean;
   /** The last pass was a decode step, so that a prefill is due if there is one. */
   #prefillDue = true;
 
@@ -60,6 +73,7 @@ export class ContinuousScheduler implements Scheduler {
     this.#cache = new CacheLedger({ slots, prefixSlots, budgetTokens });
     this.#chunkSizer = new ChunkSizer(limits.maxBatchTokens);
     this.#ceiling = new Ceiling(slots);
+    this.#mixes = limits.mixes ?? false;
   }
 
   get waiting(): number {
@@ -102,30 +116,55 @@ export class ContinuousScheduler implements Scheduler {
     const idle = this.#cache.decoding.length === 0;
     const prefill = this.#prefillDue || idle ? this.#prefill(now) : undefined;
     this.#prefillDue = prefill?.type !== 'run';
-    if (prefill?.type === 'run') return prefill;
     if (idle) return prefill ?? { type: 'idle' };
+    if (prefill?.type === 'run' && !this.#canRide(prefill.plan)) return prefill;
     const preempted = this.#makeRoom();
     const rows = this.#cache.decoding;
-    const behind = this.#cache.begun?.computed ?? 0;
-    if (rows.length > 0) return { type: 'run', plan: { phase: 'decode', rows, behind }, preempted };
+    if (rows.length > 0) return { ...this.#decode(rows, prefill), preempted };
     // The only one left is in its prefill.
     const decision = this.#prefill(now) ?? { type: 'idle' };
     return decision.type === 'run' ? { ...decision, preempted } : decision;
   }
 
+  /** A decode step, and with it the chunk that is begun, if it may ride: of `prefill`, or the next of its prompt. */
+  #decode(rows: readonly Sequence[], prefill: Decision | undefined): RunDecision {
+    const { begun } = this.#cache;
+    const behind = begun?.computed ?? 0;
+    const plan: DecodePlan = { phase: 'decode', rows, behind };
+    if (begun === undefined || !this.#mixes) return { type: 'run', plan, preempted: [] };
+    const ride = this.#run([this.#nextChunk(begun)], 'continuous');
+    const [chunk] = ride.plan.rows;
+    if (chunk === undefined || !this.#canRide(ride.plan)) return { type: 'run', plan, preempted: [] };
+    // Nothing was computed yet, so the next step may start others.
+    this.#prefillDue = true;
+    const reused = prefill?.type === 'run' ? prefill.reused : undefined;
+    return { type: 'run', plan: { ...plan, chunk, batchId: ride.plan.batchId }, preempted: [], reused };
+  }
+
+  /** A single prompt's chunk: one row, and two tokens at least, as a pass over one takes another attention kernel. */
+  #canRide(plan: StepPlan): boolean {
+    const [row, ...others] = plan.phase === 'prefill' ? plan.rows : [];
+    return this.#mixes && row !== undefined && others.length === 0 && row.to - row.from > 1;
+  }
+
   ran(plan: StepPlan, durationMs: number): void {
     this.#ceiling.succeeded();
-    if (plan.phase === 'decode') {
-      this.#chunkSizer.decoded(durationMs);
-      return;
-    }
-    this.#chunkSizer.prefilled(planTokens(plan).padded, durationMs);
-    for (const { sequence } of plan.rows) if (sequence.prefilled) this.#cache.promote(sequence);
+    this.#lostAlone = false;
+    this.#learn(plan, durationMs);
+    for (const { sequence } of planPrefills(plan)) if (sequence.prefilled) this.#cache.promote(sequence);
+  }
+
+  #learn(plan: StepPlan, durationMs: number): void {
+    const [prefill] = planPrefills(plan);
+    if (prefill === undefined) this.#chunkSizer.decoded(durationMs);
+    else if (plan.phase === 'decode') this.#chunkSizer.rode(prefill.to - prefill.from, prefill.from, durationMs);
+    else this.#chunkSizer.prefilled(planTokens(plan).padded, prefill.from, durationMs);
   }
 
   /**
-   * A prefill of several is tried again one by one, since each of them is begun already; of several that decode half
-   * go back to waiting, and fewer are run from now on.
+   * A decode step that carried a chunk is tried again without it, and no other is given one. A prefill of several is
+   * tried again one by one, since each of them is begun already; of several that decode half go back to waiting, and
+   * fewer are run from now on.
    */
   failed(plan: StepPlan): readonly Sequence[] {
     const sequences = planSequences(plan);
@@ -135,9 +174,27 @@ export class ContinuousScheduler implements Scheduler {
     }
     this.#prefillDue = true;
     if (plan.phase === 'prefill') return [];
+    if (plan.chunk !== undefined) {
+      this.#mixes = false;
+      return [];
+    }
     this.#ceiling.failed(sequences.length);
     for (const sequence of sequences.slice(this.#ceiling.rows)) this.#preempt(sequence);
     return [];
+  }
+
+  cacheLost(): readonly Sequence[] {
+    this.#prefillDue = true;
+    // Rows of a time when more were allowed may still have moved; the next time there is only one.
+    const needsNoCopy = this.#lostAlone && !this.#cache.keepsPrefixes;
+    this.#lostAlone = this.#ceiling.rows === 1;
+    this.#ceiling.copyFailed();
+    const lost = this.#cache.lose();
+    for (const sequence of lost) {
+      sequence.preempt();
+      this.#line.add(sequence);
+    }
+    return needsNoCopy ? lost : [];
   }
 
   takeMoves(): SlotMove[] {
@@ -177,10 +234,10 @@ export class ContinuousScheduler implements Scheduler {
     if (first === undefined) return undefined;
     const prefix = this.#cache.findPrefix(first);
     if (prefix !== undefined) return this.#start([first], trigger, prefix);
-    if (first.prefillTokenIds.length > this.#chunkTokens()) return this.#start([first], trigger);
+    if (first.prefillTokenIds.length > this.#chunkTokens(0)) return this.#start([first], trigger);
     const fresh = this.#withoutPrefix(candidates);
     const lengths = fresh.map((sequence) => sequence.prefillTokenIds.length);
-    const chosen = chooseBatch(lengths, { rows: free, tokens: this.#chunkTokens() });
+    const chosen = chooseBatch(lengths, { rows: free, tokens: this.#batchTokens() });
     return this.#start(
       chosen.flatMap((index) => fresh[index] ?? []),
       trigger,
@@ -207,10 +264,10 @@ export class ContinuousScheduler implements Scheduler {
 
   #nextChunk(sequence: Sequence): PrefillRow {
     const from = sequence.computed;
-    return { sequence, from, to: from + chunkLength(sequence.prefillTokenIds.length - from, this.#chunkTokens()) };
+    return { sequence, from, to: from + chunkLength(sequence.prefillTokenIds.length - from, this.#chunkTokens(from)) };
   }
 
-  #run(rows: readonly PrefillRow[], trigger: BatchTrigger): Extract<Decision, { type: 'run' }> {
+  #run(rows: readonly PrefillRow[], trigger: BatchTrigger): PrefillDecision {
     return { type: 'run', plan: { phase: 'prefill', rows, batchId: this.#batches, trigger }, preempted: [] };
   }
 
@@ -234,8 +291,15 @@ export class ContinuousScheduler implements Scheduler {
     return Math.max(0, Math.min(this.#cache.freeSlots, most - this.#cache.rows.length));
   }
 
-  #chunkTokens(): number {
-    return this.#cache.decoding.length === 0 ? this.#limits.maxBatchTokens : this.#chunkSizer.tokens;
+  /** Tokens, padding included, that several prompts may have together. */
+  #batchTokens(): number {
+    return this.#cache.decoding.length === 0 ? this.#limits.maxBatchTokens : this.#chunkSizer.apart(0);
+  }
+
+  /** Of a prompt's tokens behind `past` positions, how many the next pass may compute. */
+  #chunkTokens(past: number): number {
+    if (this.#cache.decoding.length === 0) return this.#limits.maxBatchTokens;
+    return this.#mixes ? this.#chunkSizer.riding(past) : this.#chunkSizer.apart(past);
   }
 
   #trigger(): BatchTrigger {

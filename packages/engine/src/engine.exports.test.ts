@@ -79,7 +79,9 @@ describe.each(EXPORTS)('the engine on %s', (name, dtype, graph) => {
     engine.observe((fact) => facts.push(fact));
     expect(await Promise.all(requests.map((request) => tokensOf(engine, request)))).toEqual(expected);
     await engine.close();
-    expect(facts.filter((fact) => fact.type === 'step' && fact.phase === 'prefill').length).toBeGreaterThan(16);
+    // A chunk of a prompt has a pass of its own, or rides in a decode step.
+    const chunks = facts.filter((fact) => fact.type === 'step' && (fact.phase === 'prefill' || fact.promptTokens));
+    expect(chunks.length).toBeGreaterThan(16);
     // Without copies even the smallest budget has room for all.
     expect(facts.some((fact) => fact.type === 'preempted')).toBe(name.includes('Optimum'));
   });

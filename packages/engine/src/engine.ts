@@ -16,13 +16,14 @@ import type {
   GenerationEngine,
 } from './generation-engine.ts';
 import { type Beat, Heartbeat } from './heartbeat.ts';
+import { CacheLost } from './kv-cache/cache-rows.ts';
 import { loadModel } from './model/load-model.ts';
 import type { ModelRunner, StepOutput } from './model-runner/model-runner.ts';
 import { Observers } from './observers.ts';
 import { RequestDesk } from './request-desk.ts';
 import { runPlan } from './run-plan.ts';
 import { StepSampler } from './sampling/sampler.ts';
-import { planSequences, planTokens, type Scheduler, type StepPlan } from './scheduler.ts';
+import { planPrefills, planSequences, planTokens, type Scheduler, type StepPlan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
@@ -33,6 +34,8 @@ export interface EngineParts {
   /** Any of these tokens ends an answer. */
   eosTokenIds: readonly number[];
   batching: BatchingPolicy;
+  /** Tokens of one prefill for which there is memory: `maxBatchTokens` is tuned no higher. Absent: no such bound. */
+  mostBatchTokens?: number | undefined;
   scheduler: Scheduler;
   runner: ModelRunner;
 }
@@ -46,6 +49,7 @@ export class Engine implements GenerationEngine {
   readonly #clock: Clock;
   readonly #desk: RequestDesk;
   readonly #facts = new Observers<EngineFact>();
+  readonly #mostBatchTokens: number;
   readonly #batchLog: BatchLog | undefined;
   readonly #heartbeat: Heartbeat;
   /** Requests in flight, by id: of two with the same id, the one that was not aborted. */
@@ -64,6 +68,7 @@ export class Engine implements GenerationEngine {
     this.#runner = parts.runner;
     this.#clock = dependencies.clock ?? systemClock;
     this.#desk = new RequestDesk({ ...parts, drawSeed: dependencies.drawSeed ?? (() => randomInt(2 ** 48 - 1)) });
+    this.#mostBatchTokens = parts.mostBatchTokens ?? Number.POSITIVE_INFINITY;
     this.#batchLog = parts.batching === 'static' ? new BatchLog() : undefined;
     this.#heartbeat = new Heartbeat(() => this.#step(), this.#clock);
   }
@@ -147,7 +152,7 @@ export class Engine implements GenerationEngine {
     this.#scheduler.tune({
       maxBatchSize: Math.max(1, Math.min(maxBatchSize, this.#runner.slots)),
       maxQueueDelayMs: Math.max(0, maxQueueDelayMs),
-      maxBatchTokens: Math.max(2, maxBatchTokens),
+      maxBatchTokens: Math.max(2, Math.min(maxBatchTokens, this.#mostBatchTokens)),
     });
     // What waits for company may have waited long enough by now.
     this.#heartbeat.stir();
@@ -177,35 +182,37 @@ export class Engine implements GenerationEngine {
       this.#facts.notify({ type: 'preempted', requestId: answer.requestId, tokens: length });
       this.#left(sequence);
     }
-    if (plan.phase === 'decode') return now;
-    for (const { sequence } of plan.rows) {
+    const prefills = planPrefills(plan);
+    for (const { sequence } of prefills) {
       this.#joined(sequence);
       if (sequence.startedAt > 0) continue;
       sequence.startedAt = now;
-      sequence.batchId = plan.batchId;
+      sequence.batchId = plan.batchId ?? 0;
       sequence.batchSize = this.#scheduler.running;
       if (sequence.choice > 0) continue;
       const { requestId } = sequence.answer;
       this.#facts.notify({ type: 'started', requestId, waitedMs: now - sequence.arrivedAt });
     }
-    for (const { sequence } of reused === undefined ? [] : plan.rows) {
+    for (const { sequence } of reused === undefined ? [] : prefills) {
       this.#facts.notify({ type: 'prefix-hit', requestId: sequence.answer.requestId, tokens: reused ?? 0 });
     }
-    this.#batchLog?.begin(plan, now);
+    if (plan.phase === 'prefill') this.#batchLog?.begin(plan, now);
     return now;
   }
 
   /** Notes what was computed, for all rows before any leaves: one that moves into a freed slot takes it along. */
   #advance(plan: StepPlan, startedAt: number): void {
     if (plan.phase === 'decode') for (const sequence of plan.rows) sequence.computed += 1;
-    else for (const { sequence, to } of plan.rows) sequence.computed = to;
+    for (const { sequence, to } of planPrefills(plan)) sequence.computed = to;
     const durationMs = this.#clock.now() - startedAt;
     this.#scheduler.ran(plan, durationMs);
     this.#steps += 1;
     const { real, padded } = planTokens(plan);
     const batchSize = plan.rows.length;
     const paddingTokens = padded - real;
-    this.#facts.notify({ type: 'step', phase: plan.phase, batchSize, tokens: real, paddingTokens, durationMs });
+    const { phase } = plan;
+    const promptTokens = phase === 'decode' && plan.chunk ? real - batchSize : undefined;
+    this.#facts.notify({ type: 'step', phase, batchSize, tokens: real, promptTokens, paddingTokens, durationMs });
   }
 
   /** Chooses the next token of each row and tells its reader. A row that cannot go on fails alone. */
@@ -252,8 +259,10 @@ export class Engine implements GenerationEngine {
     // What was computed cannot be computed again, and a run that was ended from outside took too long already.
     const computed = planSequences(plan).some((sequence) => sequence.awaitsToken || sequence.state === 'finished');
     const final = computed || (cause instanceof OrtError && cause.code === 'terminated');
-    for (const { answer } of final ? planSequences(plan) : this.#scheduler.failed(plan)) this.#fail(answer, cause);
-    for (const sequence of planSequences(plan)) if (sequence.state === 'waiting') this.#left(sequence);
+    const lost = cause instanceof CacheLost ? this.#scheduler.cacheLost() : undefined;
+    const failed = lost ?? (final ? planSequences(plan) : this.#scheduler.failed(plan));
+    for (const { answer } of failed) this.#fail(answer, cause);
+    for (const sequence of this.#riding) if (sequence.state === 'waiting') this.#left(sequence);
   }
 
   #append(sequence: Sequence, token: number, logprob: ChosenLogprob | undefined): void {

@@ -22,6 +22,8 @@ export interface StepFact {
   batchSize: number;
   /** Tokens computed for them, and how many more were computed as padding. */
   tokens: number;
+  /** Of a decode step: those that belong to a prompt which rode along. Absent: none. */
+  promptTokens?: number | undefined;
   paddingTokens: number;
   /** From the choice of rows to the logits. */
   durationMs: number;

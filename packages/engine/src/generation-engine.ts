@@ -17,6 +17,8 @@ export interface EngineRequest {
   prompt?: string | undefined;
   messages?: ChatMessage[] | undefined;
   promptTokenIds?: number[] | undefined;
+  /** The first event tells the prompt's text too. */
+  echo?: boolean | undefined;
   params: SamplingParams;
   /** Prefixes are reused only among requests of one tenant. */
   tenant?: string | undefined;
@@ -103,6 +105,7 @@ export interface EngineTuning {
   /** At most the slots that the engine was started with. Sequences that run already go on. */
   maxBatchSize?: number | undefined;
   maxQueueDelayMs?: number | undefined;
+  /** At most as many as the memory of one pass holds, as when the model was loaded. */
   maxBatchTokens?: number | undefined;
 }
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { admits } from './admission.ts';
-import { ChunkSizer } from './chunk-sizer.ts';
 import { chooseBatch, chunkLength } from './prefill-batch.ts';
 
 describe('chooseBatch', () => {
@@ -48,27 +47,5 @@ describe('admits', () => {
 
   it('always lets one run alone', () => {
     expect(admits({ ...snapshot, usedTokens: 0, running: 0 }, 1000)).toBe(true);
-  });
-});
-
-describe('ChunkSizer', () => {
-  it('lets a pass take as long as three decode steps, or 10 ms', () => {
-    const sizer = new ChunkSizer(4096);
-    expect(sizer.tokens).toBe(128);
-    sizer.decoded(20);
-    sizer.prefilled(100, 50);
-    expect(sizer.tokens).toBe(120);
-    for (let step = 0; step < 100; step++) sizer.decoded(1);
-    expect(sizer.tokens).toBe(20);
-  });
-
-  it('stays between 16 tokens and the most there may be, and ignores passes too short to tell', () => {
-    const sizer = new ChunkSizer(64);
-    expect(sizer.tokens).toBe(64);
-    sizer.decoded(1);
-    sizer.prefilled(2, 100);
-    expect(sizer.tokens).toBe(64);
-    sizer.prefilled(100, 1000);
-    expect(sizer.tokens).toBe(16);
   });
 });

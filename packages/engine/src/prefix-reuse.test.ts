@@ -48,6 +48,30 @@ const computed = (scripted: ScriptedEngine) =>
   scripted.runner.runs.filter((run) => run.phase !== 'decode').map((run) => run.tokens);
 
 describe('prefix reuse', () => {
+  it.each([1, 4])('does not take a prefix whose copy failed, nor fails for it: %i slots', async (maxBatchSize) => {
+    const scripted = reusing({ maxBatchSize });
+    scripted.runner.beforeCopy = () => {
+      throw new Error('no memory for a copy');
+    };
+    for (const own of [1, 2, 3]) {
+      const prompt = [...SYSTEM, own, 7, 7];
+      expect((await ask(scripted.engine, `${own}`, prompt)).tokenIds).toEqual(alone(prompt, 5));
+    }
+    expect(hits(scripted.facts)).toEqual([]);
+    expect(scripted.facts.filter((fact) => fact.type === 'run-failed')).toHaveLength(1);
+    expect(scripted.engine.stats()).toMatchObject({ kvUsedTokens: 0 });
+  });
+
+  it('keeps prompts again, a hundred prompts after a copy failed', async () => {
+    const scripted = reusing();
+    let failures = 0;
+    scripted.runner.beforeCopy = () => {
+      if (++failures === 1) throw new Error('no memory for a copy');
+    };
+    for (let i = 0; i < 102; i += 1) await ask(scripted.engine, `${i}`, [...SYSTEM, i, 7, 7]);
+    expect(hits(scripted.facts)).toEqual(['101 100']);
+  });
+
   it('copies what a later prompt begins with, and computes the rest alone', async () => {
     const scripted = reusing();
     const [first, second] = [

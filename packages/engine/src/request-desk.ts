@@ -30,7 +30,8 @@ export class RequestDesk {
     const { model, tokenizer, drawSeed } = this.#options;
     checkParams(request, model);
     const promptTokenIds = tokenisePrompt(request, model, tokenizer);
-    const answer = new Answer(request.id, sink);
+    const promptText = request.echo === true ? tokenizer.decode([...promptTokenIds]) : undefined;
+    const answer = new Answer(request.id, sink, promptText);
     const seed = request.params.seed ?? drawSeed();
     answer.begin(
       Array.from({ length: request.params.n ?? 1 }, (_, choice) =>
@@ -54,7 +55,7 @@ export class RequestDesk {
       maxNewTokens: Math.min(params.maxTokens ?? room, room),
       endTokenIds: new Set([...(params.ignoreEos ? [] : eosTokenIds), ...(params.stopTokenIds ?? [])]),
       ordinal: this.#accepted++,
-      text: new TextAssembler((tokenIds) => tokenizer.decode(tokenIds), params.stop),
+      text: new TextAssembler((tokenIds) => tokenizer.decode(tokenIds), params.stop, tokenizer.concatenates),
     });
   }
 }

@@ -6,11 +6,12 @@ export function runPlan(plan: StepPlan, scheduler: Scheduler, runner: ModelRunne
   for (const { from, to, length } of scheduler.takeMoves()) runner.copySlot(from, to, length);
   for (const slot of scheduler.takeFreed()) runner.freeSlot(slot);
   if (plan.phase === 'decode') {
-    return runner.decode(
-      plan.rows.map((sequence) => sequence.nextInput),
-      plan.rows.map((sequence) => sequence.computed),
-      plan.behind,
-    );
+    const inputs = plan.rows.map((sequence) => sequence.nextInput);
+    const pasts = plan.rows.map((sequence) => sequence.computed);
+    if (plan.chunk === undefined) return runner.decode(inputs, pasts, plan.behind);
+    if (runner.mixed === undefined) throw new Error('this runner takes no chunk into a decode step');
+    const { sequence, from, to } = plan.chunk;
+    return runner.mixed(inputs, pasts, { past: from, tokenIds: sequence.prefillTokenIds.slice(from, to) });
   }
   const [first] = plan.rows;
   if (first?.sequence.slot === undefined) throw new Error('a prefill needs rows that own slots');

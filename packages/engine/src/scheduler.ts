@@ -27,6 +27,10 @@ export interface DecodePlan {
   rows: readonly Sequence[];
   /** Positions that the row after the last one holds, 0 where nobody owns it. */
   behind: number;
+  /** Part of a prompt, two tokens at least, that rides along; its sequence owns the row after the last one. */
+  chunk?: PrefillRow | undefined;
+  /** With a chunk: as in {@link PrefillPlan}. */
+  batchId?: number | undefined;
 }
 
 export type Decision =
@@ -70,6 +74,12 @@ export interface Scheduler {
    * waiting; returned are those that cannot, and must be removed.
    */
   failed(plan: StepPlan): readonly Sequence[];
+  /**
+   * A copy between rows failed, so that no row can be trusted. Every running sequence goes back to waiting, to be computed
+   * again from its tokens; fewer run together from now on. Returned are those that would not fare better: they ran alone,
+   * which takes no copy.
+   */
+  cacheLost(): readonly Sequence[];
   /** Copies of cache rows that must happen before the next run; the list is handed over once. */
   takeMoves(): SlotMove[];
   /** Rows that lost their owner since the last call and have no new one, after the moves were made. */
@@ -83,12 +93,22 @@ export interface Scheduler {
 
 /** The sequences of a plan, in slot order. */
 export function planSequences(plan: StepPlan): readonly Sequence[] {
-  return plan.phase === 'decode' ? plan.rows : plan.rows.map((row) => row.sequence);
+  if (plan.phase === 'prefill') return plan.rows.map((row) => row.sequence);
+  return plan.chunk === undefined ? plan.rows : [...plan.rows, plan.chunk.sequence];
+}
+
+/** The parts of prompts that a plan computes. */
+export function planPrefills(plan: StepPlan): readonly PrefillRow[] {
+  if (plan.phase === 'prefill') return plan.rows;
+  return plan.chunk === undefined ? [] : [plan.chunk];
 }
 
 /** Tokens that a plan computes, and the same with padding. */
 export function planTokens(plan: StepPlan): { real: number; padded: number } {
-  if (plan.phase === 'decode') return { real: plan.rows.length, padded: plan.rows.length };
+  if (plan.phase === 'decode') {
+    const tokens = plan.rows.length + (plan.chunk === undefined ? 0 : plan.chunk.to - plan.chunk.from);
+    return { real: tokens, padded: tokens };
+  }
   const lengths = plan.rows.map((row) => row.to - row.from);
   return { real: lengths.reduce((sum, length) => sum + length, 0), padded: Math.max(...lengths) * lengths.length };
 }

@@ -109,6 +109,15 @@ export class StaticScheduler implements Scheduler {
     return [];
   }
 
+  cacheLost(): readonly Sequence[] {
+    if (this.#ceiling.rows === 1) return [...this.#slots.rows];
+    this.#ceiling.copyFailed();
+    const lost = this.#slots.releaseAll();
+    for (const sequence of lost) sequence.preempt();
+    this.#queue = [...lost, ...this.#queue];
+    return [];
+  }
+
   takeMoves(): SlotMove[] {
     return this.#slots.takeMoves();
   }

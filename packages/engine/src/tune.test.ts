@@ -16,6 +16,21 @@ describe.each(['continuous', 'static'] as const)('an engine that is tuned while 
   });
 });
 
+it('a prefill stays within its memory, whatever an engine is tuned to', async () => {
+  const { engine, runner } = scriptedEngine({ batching: 'continuous', maxBatchTokens: 20, mostBatchTokens: 60 });
+  const largest = async (id: string): Promise<number> => {
+    runner.runs.length = 0;
+    await readAnswer(engine.generate(echoRequest(id, 'x'.repeat(200))));
+    return Math.max(...runner.runs.map(({ tokens }) => tokens));
+  };
+  expect(await largest('a')).toBe(20);
+  // As the worker does it when another setting is changed: with all of them.
+  engine.tune({ maxQueueDelayMs: 0, maxBatchTokens: 8192 });
+  expect(await largest('b')).toBe(60);
+  engine.tune({ maxBatchTokens: 40 });
+  expect(await largest('c')).toBe(40);
+});
+
 it('an engine tells how much of its cache is promised', async () => {
   const { engine } = scriptedEngine({ maxBatchSize: 4, batching: 'continuous' });
   expect(engine.stats()).toMatchObject({ kvUsedTokens: 0 });

@@ -28,8 +28,6 @@ export interface DecoderOptions {
   accuracyLevel?: 0 | 4;
   /** Adds the input `logits_index [batch_size, K]` int64: the positions of each row whose logits are computed. */
   logitsIndex?: boolean;
-  /** About how far the logits of random weights spread (their standard deviation). Default 2. */
-  logitsDeviation?: number;
   /** Default: `randomWeights` of `seed`. */
   weights?: WeightSource;
   /** Seed of the random weights. Default 1. */

@@ -118,14 +118,11 @@ export class GraphBuilder {
     const [first] = outputs;
     if (first === undefined) throw new Error(`node ${operator}: it needs an output`);
     for (const output of outputs) if (output !== '') this.#define(output);
-    const node = new MessageWriter();
-    for (const operand of operands) node.string(NODE.input, operand);
-    for (const output of outputs) node.string(NODE.output, output);
-    node.string(NODE.name, `${first}/${operator}`).string(NODE.operator, operator);
-    for (const [name, attribute] of Object.entries(options.attributes ?? {})) {
-      node.message(NODE.attribute, attributeMessage(name, attribute));
-    }
-    node.string(NODE.domain, domain);
+    const attributes = Object.entries(options.attributes ?? {});
+    const node = nodeMessage(
+      { operator, domain, operands, outputs },
+      attributes.map(([name, attribute]) => attributeMessage(name, attribute)),
+    );
     this.#nodes.push(node);
     return first;
   }
@@ -156,7 +153,27 @@ export class GraphBuilder {
   }
 }
 
-function valueInfo(name: string, type: ElementType, shape: readonly Dimension[]): MessageWriter {
+/** What a node says of itself, besides its attributes. */
+export interface NodeOutline {
+  readonly operator: string;
+  readonly domain: string;
+  readonly operands: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** A `NodeProto`; attributes are `AttributeProto`s. */
+export function nodeMessage(node: NodeOutline, attributes: readonly MessageWriter[] = []): MessageWriter {
+  const { operator, domain, operands, outputs } = node;
+  const message = new MessageWriter();
+  for (const operand of operands) message.string(NODE.input, operand);
+  for (const output of outputs) message.string(NODE.output, output);
+  message.string(NODE.name, `${outputs[0] ?? ''}/${operator}`).string(NODE.operator, operator);
+  for (const attribute of attributes) message.message(NODE.attribute, attribute);
+  return message.string(NODE.domain, domain);
+}
+
+/** A `ValueInfoProto`. */
+export function valueInfo(name: string, type: ElementType, shape: readonly Dimension[]): MessageWriter {
   const dimensions = new MessageWriter();
   for (const size of shape) {
     const dimension = new MessageWriter();
@@ -166,7 +183,8 @@ function valueInfo(name: string, type: ElementType, shape: readonly Dimension[])
   return new MessageWriter().string(1, name).message(2, new MessageWriter().message(1, tensorType));
 }
 
-function attributeMessage(name: string, attribute: Attribute): MessageWriter {
+/** An `AttributeProto`. */
+export function attributeMessage(name: string, attribute: Attribute): MessageWriter {
   const message = new MessageWriter().string(ATTRIBUTE.name, name);
   if ('int' in attribute) return message.integer(ATTRIBUTE.int, attribute.int).integer(ATTRIBUTE.type, 2);
   if ('float' in attribute) return message.float(ATTRIBUTE.float, attribute.float).integer(ATTRIBUTE.type, 1);
@@ -176,9 +194,9 @@ function attributeMessage(name: string, attribute: Attribute): MessageWriter {
 }
 
 // Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8 };
-const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12 };
-const NODE = { input: 1, output: 2, name: 3, operator: 4, attribute: 5, domain: 7 };
-const TENSOR = { dims: 1, dataType: 2, name: 8, rawData: 9, externalData: 13, dataLocation: 14 };
+export const MODEL = { irVersion: 1, producer: 2, graph: 7, opset: 8 };
+export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12 };
+export const NODE = { input: 1, output: 2, name: 3, operator: 4, attribute: 5, domain: 7 };
+export const TENSOR = { dims: 1, dataType: 2, name: 8, rawData: 9, externalData: 13, dataLocation: 14 };
 const ATTRIBUTE = { name: 1, float: 2, int: 3, string: 4, ints: 8, type: 20 };
 const DATA_LOCATION_EXTERNAL = 1;

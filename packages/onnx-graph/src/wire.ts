@@ -39,6 +39,11 @@ export class MessageWriter {
     return this;
   }
 
+  /** A whole field, tag included, as it stood in another message. */
+  field(whole: Uint8Array): this {
+    return this.#append(whole);
+  }
+
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(this.#byteLength);
     let offset = 0;

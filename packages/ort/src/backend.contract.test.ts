@@ -99,6 +99,24 @@ describe.each(['capi', 'node-binding'] as const)('the %s backend', (kind) => {
     y?.dispose();
   });
 
+  test('elements are copied between tensors, views and overlapping ranges', () => {
+    using from = ort.allocate('float32', [2, 4]);
+    from.data.set([0, 1, 2, 3, 4, 5, 6, 7]);
+    using second = from.view(4, [4]);
+    using to = ort.allocate('float32', [3, 2]);
+
+    to.copyFrom(second, 1, 2, 3);
+    expect(Array.from(to.data)).toEqual([0, 0, 5, 6, 7, 0]);
+    from.copyFrom(from, 0, 1, 6);
+    expect(Array.from(from.data)).toEqual([0, 0, 1, 2, 3, 4, 5, 7]);
+    expect(codeOf(() => to.copyFrom(second, 2, 0, 3))).toBe('invalid_argument');
+    expect(codeOf(() => to.copyFrom(second, 0, 4, 3))).toBe('invalid_argument');
+    using ids = ort.allocate('int64', [4]);
+    expect(codeOf(() => ids.copyFrom(from, 0, 0, 1))).toBe('invalid_argument');
+    from.dispose();
+    expect(codeOf(() => to.copyFrom(second, 0, 0, 1))).toBe('disposed');
+  });
+
   test('a bound run writes outputs in place, again and again', async () => {
     using x = ort.allocate('float32', [2, 4]);
     using y = ort.allocate('float32', [2, 4]);

@@ -29,6 +29,14 @@ export interface OrtBackend {
   createRunControl(): RunControl;
 
   /**
+   * Weights that lie in files, for sessions that compute with the same ones: what their kernels make of them exists once
+   * (`SessionOptions.sharedWeights`). Otherwise a second session of a model takes its memory once more.
+   *
+   * @throws OrtError `not_implemented` without the capability; `invalid_argument` when a range does not fit its file
+   */
+  shareWeights(weights: readonly WeightRange[]): SharedWeights;
+
+  /**
    * Terminates the run whose `RunControl.handle` another thread gave: a watchdog's way to end a run that blocks its
    * own thread. The control must not have been disposed. Without the capability it does nothing.
    */
@@ -44,6 +52,26 @@ export interface BackendCapabilities {
   readonly nonBlockingRuns: boolean;
   /** `OrtSession.allocate` can place tensors in device memory, and freed pages can be given back. */
   readonly deviceMemory: boolean;
+  /** `shareWeights` works. */
+  readonly sharedWeights: boolean;
+}
+
+/** Where a model's initializer of this name has its contents. */
+export interface WeightRange {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  readonly path: string;
+  /** Byte in the file; little-endian elements from there on. */
+  readonly offset: number;
+}
+
+/** Lives until it and every session made with it are disposed. The files must not change meanwhile. */
+export interface SharedWeights extends Disposable {
+  /** Lets pages of the files leave memory that no kernel reads any more. Call it once the sessions are made. */
+  settle(): void;
+  /** Idempotent. */
+  dispose(): void;
 }
 
 /** A tensor that a model takes or gives. */
@@ -111,6 +139,15 @@ export interface OrtTensor<T extends ElementType = ElementType> extends Disposab
    * memory that has no addresses (`WebGPU_Buf`, `DML`)
    */
   view(elementOffset: number, shape: readonly number[]): OrtTensor<T>;
+
+  /**
+   * Copies `elements` elements of `source` (of the same type, both in host memory; ranges may overlap) from its
+   * `sourceOffset` over those from `elementOffset` on. For what is read once: an array from `data` counts as so many
+   * bytes of V8's memory until it is collected, so that one over a large result brings the garbage collector on.
+   *
+   * @throws OrtError `invalid_argument` when a range does not fit or types differ; `not_on_host`
+   */
+  copyFrom(source: OrtTensor, sourceOffset: number, elementOffset: number, elements: number): void;
 
   /**
    * Says that the contents of a range are not needed any more (default: all). Where the system allows (Linux), whole

@@ -63,6 +63,12 @@ export function elementCount(shape: readonly number[]): number {
   return count;
 }
 
+/** @throws OrtError `invalid_argument` */
+export function assertSameType(target: { type: ElementType }, source: { type: ElementType }): void {
+  if (target.type === source.type) return;
+  throw new OrtError('invalid_argument', `a tensor of ${source.type} cannot be copied into one of ${target.type}`);
+}
+
 /** Where a view of `shape` lies in a tensor of `available` elements. */
 export function viewRange(elementOffset: number, shape: readonly number[], available: number): [number, number] {
   const count = elementCount(shape);

@@ -7,7 +7,9 @@ export type {
   OrtTensor,
   RunControl,
   RunOptions,
+  SharedWeights,
   ValueInfo,
+  WeightRange,
 } from './backend.ts';
 export { ELEMENT_TYPES, type ElementArrays, type ElementType } from './element-type.ts';
 export { type LoadOrtOptions, loadOrt } from './load-ort.ts';

@@ -1,6 +1,8 @@
+import type { SharedWeights } from './backend.ts';
+
 /**
  * How a session computes. What is absent is left to ONNX Runtime's own default. onnxruntime-node has no way to set
- * `spinning`, `attention`, `freeDimensions` and `config`: the fallback ignores them.
+ * `spinning`, `attention`, `freeDimensions`, `sharedWeights`, `externalDataFolder` and `config`: the fallback ignores them.
  */
 export interface SessionOptions {
   /** Tried in order for each operator; the CPU follows as the last. Default: the CPU alone. */
@@ -14,7 +16,9 @@ export interface SessionOptions {
   /**
    * Attention over a cache on the CPU (`GroupQueryAttention`): `tiled` (ONNX Runtime's default) keeps no matrix of
    * scores, but hands every row of a batch to the threads by itself as soon as their lengths differ; `plain` computes all
-   * rows in one go, with a scratch of 4 · heads · positions computed · positions allocated bytes.
+   * rows in one go, with a scratch of 4 · heads · positions computed · positions allocated bytes. The runtime reads the choice
+   * from a variable of the process while it creates the session: threads that create sessions of either kind at the same
+   * moment may get the other's, so let them do it one after the other.
    */
   attention?: 'plain' | 'tiled';
   graphOptimization?: GraphOptimization;
@@ -30,6 +34,10 @@ export interface SessionOptions {
   logSeverity?: 0 | 1 | 2 | 3 | 4;
   /** Where to write the optimised graph. */
   optimizedModelPath?: string;
+  /** Initializers of the model that lie there are taken from there, and shared with other sessions. */
+  sharedWeights?: SharedWeights;
+  /** Where the files of a model are that is given as bytes and keeps its weights outside. */
+  externalDataFolder?: string;
   /** Entries of onnxruntime_session_options_config_keys.h, such as `session.set_denormal_as_zero`. */
   config?: Readonly<Record<string, string>>;
 }

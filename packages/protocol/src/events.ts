@@ -25,6 +25,8 @@ export interface TokensEvent {
   logprobs?: ChosenLogprob[] | undefined;
   /** With the first tokens that a worker generates under one claim: what computes them from here on. */
   run?: RunMark | undefined;
+  /** At position 0 of a request that asked for its `echo`: the prompt as text, special tokens left out. */
+  promptText?: string | undefined;
 }
 
 export interface CompletedEvent {
@@ -52,6 +54,7 @@ export const TokensEvent: z.ZodType<TokensEvent, unknown> = z.object({
   choice: z.int().min(0).optional(),
   logprobs: z.array(ChosenLogprob).optional(),
   run: RunMark.optional(),
+  promptText: z.string().optional(),
 });
 
 export const RequestEvent: z.ZodType<RequestEvent, unknown> = z.union([

@@ -26,6 +26,8 @@ export interface GenerateRequest {
   messages?: ChatMessage[] | undefined;
   /** Token ids to continue, at most 1,000,000 (the model's context bounds it further). */
   promptTokenIds?: number[] | undefined;
+  /** The first tokens event tells the prompt's text too: see `TokensEvent.promptText`. Default false. */
+  echo?: boolean | undefined;
   params: SamplingParams;
   /** Owner of the request, `[A-Za-z0-9_-]{1,64}`; results, cache and prefixes are never shared across tenants. */
   tenant?: string | undefined;
@@ -51,6 +53,7 @@ const generateRequest = z
     prompt: z.string().optional(),
     messages: z.array(chatMessage).min(1).max(1000).optional(),
     promptTokenIds: z.array(z.int().min(0)).min(1).max(1_000_000).optional(),
+    echo: z.boolean().optional(),
     params: SamplingParams.prefault({}),
     tenant: OpaqueId.optional(),
     fingerprint: OpaqueId.optional(),

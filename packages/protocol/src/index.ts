@@ -6,6 +6,7 @@ export * from './generate-request.ts';
 export * from './generate-result.ts';
 export * from './job-status.ts';
 export * from './model-card.ts';
+export * from './openai-body.ts';
 export * from './sampling-params.ts';
 export * from './webhook.ts';
 export * from './worker-report.ts';

@@ -102,6 +102,17 @@ export class CacheLedger {
     this.#slots.release(sequence);
   }
 
+  /** Whether prompts are copied to be kept. */
+  get keepsPrefixes(): boolean {
+    return this.#prefixes.open;
+  }
+
+  /** A copy between rows failed: nothing that any of them holds counts. Returns who owned them, in slot order. */
+  lose(): Sequence[] {
+    this.#prefixes.distrust();
+    return this.#slots.releaseAll();
+  }
+
   /**
    * The sequence that must go so that every row has room for one more token: the youngest, once there are no kept
    * prefixes to give up instead. Undefined when there is room.

@@ -18,11 +18,19 @@ export interface BoundPass {
   free(): void;
 }
 
+/**
+ * A copy between rows failed after it had been counted on: rows may hold what they should not, those too that no run was
+ * writing. Nothing in the cache can be used any more; what it held can be computed again from the tokens.
+ */
+export class CacheLost extends Error {
+  override readonly name = 'CacheLost';
+}
+
 /** The rows of a KV cache whose model updates it in place, wherever their memory lies. */
 export interface CacheRows {
   /** Positions that each row has room for. */
   readonly length: number;
-  /** Copies that are still under way: to be awaited before a run. Rejects when one failed, and is then forgotten. */
+  /** Copies that are still under way: to be awaited before a run. Rejects with {@link CacheLost}, once. */
   readonly pending?: Promise<void> | undefined;
   /** Binds rows 0 … `rows − 1` for decode steps; returns the function that frees the views when the binding is gone. */
   bind(binding: OrtBinding, rows: number): () => void;

@@ -1,7 +1,7 @@
 import type { MemoryLocation, OrtBackend, OrtBinding, OrtSession, OrtTensor, SessionOptions } from '@shoal/ort';
 import { Disposables } from '../model-runner/disposables.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
-import type { BoundPass, CacheRows, PassRows } from './cache-rows.ts';
+import { type BoundPass, CacheLost, type CacheRows, type PassRows } from './cache-rows.ts';
 import { putGraph, takeRowGraph, zerosGraph } from './row-graphs.ts';
 
 export interface DeviceSlabsOptions {
@@ -38,7 +38,10 @@ export class DeviceSlabs implements CacheRows {
     const graphs = { count: 2 * signature.layers.length, type: signature.cacheType };
     using zeros = await ort.createSession(zerosGraph(signature.cacheType), sessionOptions);
     const takeRow = await ort.createSession(takeRowGraph(graphs), sessionOptions);
-    const put = await ort.createSession(putGraph(graphs), sessionOptions);
+    const put = await ort.createSession(putGraph(graphs), sessionOptions).catch((cause: unknown) => {
+      takeRow.dispose();
+      throw cause;
+    });
     const slabs = new DeviceSlabs(options, takeRow, put);
     try {
       await slabs.#fill(zeros);
@@ -129,7 +132,12 @@ export class DeviceSlabs implements CacheRows {
 
   async #copyRow(from: number, to: number): Promise<void> {
     using own = new Disposables();
-    await this.#putRows(await this.#rowCopies(from, own), to);
+    try {
+      await this.#putRows(await this.#rowCopies(from, own), to);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+      throw new CacheLost(`row ${from} of the cache could not be copied: ${reason}`, { cause });
+    }
   }
 
   async #rowCopies(slot: number, own: Disposables): Promise<OrtTensor[]> {

@@ -17,6 +17,12 @@ export interface NamedSlab {
   tensor: OrtTensor;
 }
 
+interface SlabRows {
+  first: number;
+  rows: number;
+  prefix?: string | undefined;
+}
+
 /**
  * The KV cache's memory: for each layer the keys and the values of every slot, `[slots, kvHeads, length, headSize]`
  * in one piece. The model updates it in place, through views of consecutive rows bound as its past and its present.
@@ -46,19 +52,25 @@ export class KvSlabs implements CacheRows {
   }
 
   bind(binding: OrtBinding, rows: number): () => void {
-    return this.#bindViews(binding, 0, rows);
+    return this.bindRows(binding, { first: 0, rows });
   }
 
   async bindPass(binding: OrtBinding, { first, rows }: PassRows): Promise<BoundPass> {
-    return { free: this.#bindViews(binding, first, rows), keep: async () => {} };
+    return { free: this.bindRows(binding, { first, rows }), keep: async () => {} };
   }
 
-  #bindViews(binding: OrtBinding, first: number, rows: number): () => void {
+  /**
+   * Binds consecutive rows as past and present.
+   *
+   * @param rows.prefix stands before the names of the binding's inputs and outputs
+   * @returns frees the views
+   */
+  bindRows(binding: OrtBinding, { first, rows, prefix = '' }: SlabRows): () => void {
     const row = this.#kvHeads * this.length * this.#headSize;
     const views = this.#slabs.map(({ past, present, tensor }) => {
       const view = tensor.view(first * row, [rows, this.#kvHeads, this.length, this.#headSize]);
-      binding.bindInput(past, view);
-      binding.bindOutput(present, view);
+      binding.bindInput(`${prefix}${past}`, view);
+      binding.bindOutput(`${prefix}${present}`, view);
       return view;
     });
     return () => {

@@ -16,6 +16,8 @@ interface StoredPrefix {
 
 /** A shorter prefix is sooner computed along with the rest than copied and continued by itself. */
 const SHORTEST_REUSED = 64;
+/** Prompts that are not kept after a copy failed: memory may be short, and a copy of a prefix is a luxury. */
+const REST = 100;
 /** What a pass must be left to compute: one token alone would take another kernel. */
 const LEFT_TO_COMPUTE = 2;
 
@@ -29,6 +31,7 @@ export class PrefixStore {
   #stored: StoredPrefix[] = [];
   #uses = 0;
   #freed: number[] = [];
+  #resting = 0;
 
   /** @param slots rows of the cache that belong to the store */
   constructor(slots: readonly number[]) {
@@ -79,6 +82,10 @@ export class PrefixStore {
       covered.usedAt = ++this.#uses;
       return undefined;
     }
+    if (this.#resting > 0) {
+      this.#resting -= 1;
+      return undefined;
+    }
     if (this.#freeSlots.length === 0) this.evict();
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return undefined;
@@ -96,6 +103,17 @@ export class PrefixStore {
     this.#freeSlots.push(oldest.slot);
     this.#freed.push(oldest.slot);
     return true;
+  }
+
+  /** Whether the next prompt may be kept. */
+  get open(): boolean {
+    return this.#resting === 0 && this.#freeSlots.length + this.#stored.length > 0;
+  }
+
+  /** What it keeps cannot be trusted, since a copy failed: gives up all, and keeps nothing for a while. */
+  distrust(): void {
+    while (this.evict());
+    this.#resting = REST;
   }
 
   /** Rows given up since the last call and not in use again. */

@@ -78,6 +78,13 @@ export class SlotTable {
     sequence.slot = undefined;
   }
 
+  /** Takes every row from its owner: nothing moves. Returns who owned them, in slot order. */
+  releaseAll(): Sequence[] {
+    const owners = [...this.#rows];
+    for (const owner of [...owners].reverse()) this.release(owner);
+    return owners;
+  }
+
   /** Copies positions from a row that holds them, in use or not, to one that does not. */
   copy(move: SlotMove): void {
     this.#moves.push(move);

@@ -1,3 +1,5 @@
+import type { BatchingPolicy } from '../engine-options.ts';
+
 /** Kernels of ONNX Runtime for attention over a cache, see `SessionOptions.attention` of `@shoal/ort`. */
 export type Attention = 'plain' | 'tiled';
 
@@ -13,9 +15,16 @@ function tokensOfScratch(heads: number, maxModelLen: number): number {
   return Math.floor(SCRATCH_BYTES / (4 * heads * maxModelLen));
 }
 
-/** The plain kernel, which decodes rows of unequal length faster, wherever its scratch stays small. */
-export function chooseAttention(heads: number = ASSUMED_HEADS, maxModelLen: number): Attention {
-  return tokensOfScratch(heads, maxModelLen) >= LEAST_PASS ? 'plain' : 'tiled';
+/**
+ * The plain kernel, which decodes rows of unequal length faster, wherever its scratch stays small: for passes of a useful
+ * size, or, where prompts are not cut into pieces (static batching), for the longest prompt.
+ */
+export function chooseAttention(
+  heads: number = ASSUMED_HEADS,
+  { maxModelLen, batching }: { maxModelLen: number; batching: BatchingPolicy },
+): Attention {
+  const longest = batching === 'static' ? maxModelLen : LEAST_PASS;
+  return tokensOfScratch(heads, maxModelLen) >= longest ? 'plain' : 'tiled';
 }
 
 /** The most tokens that one pass may compute for the sake of the scratch. */

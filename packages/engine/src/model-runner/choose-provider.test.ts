@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { loadOrt, type OrtBackend } from '@shoal/ort';
+import { loadOrt, type OrtBackend, OrtError, type OrtSession } from '@shoal/ort';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ExecutionProvider } from '../engine-options.ts';
+import { backendWith } from '../testing/backend-with.ts';
 import { chooseProvider } from './choose-provider.ts';
 import { EXECUTION_PROVIDERS, providerRow } from './execution-providers.ts';
 import { type Machine, readMachine } from './machine.ts';
@@ -21,15 +22,9 @@ beforeAll(async () => {
 
 /** A backend on which only these providers can be used; the others fail as the runtime does. */
 function having(...names: string[]): OrtBackend {
-  return {
-    ...ort,
-    kind: ort.kind,
-    version: ort.version,
+  return backendWith(ort, {
     // There is no device: its memory is the host's.
     capabilities: { ...ort.capabilities, deviceMemory: false },
-    allocate: (type, shape) => ort.allocate(type, shape),
-    createRunControl: () => ort.createRunControl(),
-    terminate: () => {},
     createSession: (model, options) => {
       const asked = options?.executionProviders?.[0]?.name ?? 'cpu';
       return ort.createSession(
@@ -37,7 +32,7 @@ function having(...names: string[]): OrtBackend {
         [...names, 'cpu'].includes(asked) ? {} : { ...options, executionProviders: [{ name: 'nowhere' }] },
       );
     },
-  };
+  });
 }
 
 const choose = async (asked: ExecutionProvider, machine: Machine, backend: OrtBackend = ort): Promise<string> =>
@@ -101,7 +96,7 @@ describe('a provider that is asked for', () => {
           const binding = createBinding();
           binding.run = async () => {};
           if (session.outputs.some(({ name }) => name === 'logits')) {
-            binding.output = () => ort.allocate('float32', [1, 48, 64]);
+            binding.output = () => ort.allocate('float32', [2, 48, 64]);
           }
           return binding;
         };
@@ -112,6 +107,33 @@ describe('a provider that is asked for', () => {
     await expect(choose('webgpu', PLAIN, wrong)).rejects.toThrow(fault);
     const machine = { ...PLAIN, platform: 'darwin/arm64' };
     expect(await choose('auto', machine, wrong)).toBe('cpu');
+  });
+
+  it('is refused where its memory is full, auto takes the next, and no session stays behind', async () => {
+    const open = new Set<OrtSession>();
+    const plain = having('webgpu');
+    const full = backendWith(plain, {
+      capabilities: { ...plain.capabilities, deviceMemory: true },
+      createSession: async (model, options) => {
+        const session = await plain.createSession(model, options);
+        const dispose = session.dispose.bind(session);
+        open.add(session);
+        session.dispose = () => {
+          open.delete(session);
+          dispose();
+        };
+        session[Symbol.dispose] = session.dispose;
+        session.allocate = () => {
+          throw new OrtError('out_of_memory', 'failed to allocate 4096 bytes');
+        };
+        return session;
+      },
+    });
+    const line =
+      /^executionProvider is webgpu, which cannot be used here: failed to allocate 4096 bytes; it needs a GPU/;
+    await expect(choose('webgpu', RADEON, full)).rejects.toThrow(line);
+    expect(await choose('auto', RADEON, full)).toBe('cpu');
+    expect(open.size).toBe(0);
   });
 
   it.runIf(process.platform === 'linux').each<[ExecutionProvider, RegExp]>([

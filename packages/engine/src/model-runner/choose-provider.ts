@@ -42,8 +42,10 @@ async function faultOf(row: ProviderRow, { ort, machine, deviceId }: ProviderCho
   try {
     return await differenceFromCpu(ort, row, deviceId);
   } catch (cause) {
-    if (!(cause instanceof OrtError)) throw cause;
-    return reason(cause.message);
+    // What a runner says of a full device is advice about a model's options; here there is none yet.
+    const fault = cause instanceof ShoalError ? cause.cause : cause;
+    if (!(fault instanceof OrtError)) throw cause;
+    return reason(fault.message);
   }
 }
 

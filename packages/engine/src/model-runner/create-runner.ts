@@ -31,6 +31,7 @@ export interface TunableRunner extends ModelRunner {
   padsLoneRow: boolean;
   /** How a run deals with the cache, in one word or two: part of the numerics fingerprint. */
   readonly cachePath: string;
+  mixed?: ModelRunner['mixed'];
 }
 
 /** The runner for what the graph does with its cache, and for where the provider wants the cache to lie. */

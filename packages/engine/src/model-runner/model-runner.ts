@@ -10,6 +10,12 @@ export interface StepOutput {
   candidates(request: CandidateRequest): Promise<Candidates>;
 }
 
+/** Tokens of one prompt, behind the `past` positions that its row holds. */
+export interface PromptChunk {
+  past: number;
+  tokenIds: readonly number[];
+}
+
 /**
  * The one seam to the hardware. A runner owns the model's session and the KV cache: `slots` rows of `maxLength`
  * positions. Which sequence owns which row is not its business.
@@ -42,6 +48,15 @@ export interface ModelRunner {
    * `padsLoneRow`
    */
   decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput>;
+
+  /**
+   * `decode` that carries a chunk of a prompt: at least two tokens, for the row behind those that decode. One pass, and
+   * to the last bit the results of `decode` and `extend` (or `prefill`, at past 0); those of the chunk are the last row.
+   * Absent where the runner cannot do that.
+   */
+  readonly mixed?:
+    | ((tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk) => Promise<StepOutput>)
+    | undefined;
 
   /** Copies the first `length` positions of row `from` over those of row `to`. */
   copySlot(from: number, to: number, length: number): void;

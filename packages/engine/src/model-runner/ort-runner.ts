@@ -13,7 +13,8 @@ import { DecodeFeeds } from './decode-feeds.ts';
 import { Disposables } from './disposables.ts';
 import type { GraphSignature } from './graph-signature.ts';
 import { logitsOf } from './logits.ts';
-import type { ModelRunner, StepOutput } from './model-runner.ts';
+import { MixedPass } from './mixed/mixed-pass.ts';
+import type { ModelRunner, PromptChunk, StepOutput } from './model-runner.ts';
 import { SamplingHead } from './sampling-head.ts';
 
 export interface OrtRunnerOptions {
@@ -26,6 +27,8 @@ export interface OrtRunnerOptions {
   maxLength: number;
   /** Of the sampling head. */
   intraOpThreads: number;
+  /** A session for mixed passes with the same weights; closed with the runner. Only for a cache in host memory. */
+  mixedSession?: OrtSession | undefined;
   /** The cache, if it does not lie in host memory: all its rows, of `maxLength` positions. Closed with the runner. */
   cache?: CacheRows | undefined;
 }
@@ -64,6 +67,9 @@ export class OrtRunner implements ModelRunner {
   readonly #onlyPosition: OrtTensor | undefined;
   readonly #head: SamplingHead;
   readonly #decodeBindings: DecodeBindings;
+  /** Undefined where decode steps carry no chunks, or were found to compute other bits. */
+  mixed: ModelRunner['mixed'];
+  readonly #mixedPass: MixedPass | undefined;
   #slabs: CacheRows;
 
   constructor(options: OrtRunnerOptions) {
@@ -84,7 +90,20 @@ export class OrtRunner implements ModelRunner {
     this.#decodeBindings = new DecodeBindings({ session, feeds, logits, onlyPosition });
     this.#head = new SamplingHead({ ort, intraOpThreads, logits: this.#logits, logitsType: signature.logitsType });
     const copied = !ort.capabilities.zeroCopyOutputs;
+    if (options.mixedSession !== undefined) {
+      const run = (binding: OrtBinding) => this.#compute(binding);
+      this.#mixedPass = new MixedPass({ ort, session: options.mixedSession, logits, run });
+      this.mixed = (...pass) => this.#mixed(...pass);
+    }
     this.#slabs = options.cache ?? this.#allocate(copied ? Math.min(FIRST_COPIED_LENGTH, maxLength) : maxLength);
+  }
+
+  /** A pass that `mixedSession` computes over the same slabs. */
+  async #mixed(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
+    this.#reserve(Math.max(Math.max(...pasts) + 1, chunk.past + chunk.tokenIds.length));
+    if (this.#mixedPass === undefined || !(this.#slabs instanceof KvSlabs)) throw new Error('there is no mixed pass');
+    await this.#mixedPass.run(tokenIds, pasts, chunk, this.#slabs);
+    return this.#output(tokenIds.length + 1);
   }
 
   get interruptHandle(): bigint {
@@ -139,6 +158,7 @@ export class OrtRunner implements ModelRunner {
 
   async close(): Promise<void> {
     this.#decodeBindings.clear();
+    this.#mixedPass?.dispose();
     this.#head.dispose();
     this.#decodeFeeds.dispose();
     this.#logits.dispose();
@@ -196,20 +216,12 @@ export class OrtRunner implements ModelRunner {
       await this.#compute(binding);
       await bound.keep();
       const all = feeds.use(binding.output('logits'));
-      for (let row = 0; row < rows; row++) this.#keepLogits(all, row * width + lastOf(row), row);
+      const vocab = this.vocabSize;
+      for (let row = 0; row < rows; row++) {
+        this.#logits.copyFrom(all, (row * width + lastOf(row)) * vocab, row * vocab, vocab);
+      }
     }
     return this.#output(rows);
-  }
-
-  /** Copies the logits at one of all positions to where those of `row` belong. */
-  #keepLogits(all: OrtTensor, position: number, row: number): void {
-    const [source, target] = [all.data, this.#logits.data];
-    const [start, end] = [position * this.vocabSize, (position + 1) * this.vocabSize];
-    if (source instanceof Float32Array && target instanceof Float32Array) {
-      target.set(source.subarray(start, end), row * this.vocabSize);
-    } else if (source instanceof Uint16Array && target instanceof Uint16Array) {
-      target.set(source.subarray(start, end), row * this.vocabSize);
-    } else throw new Error(`logits of type ${all.type} cannot be read`);
   }
 
   async #compute(binding: OrtBinding): Promise<void> {

@@ -26,7 +26,7 @@ const TOLERANCE = { fp32: 0.01, fp16: 0.05 };
  * from 32 positions on), and a user should not be the one to find out.
  *
  * @returns what differs, in one line; undefined where all agrees
- * @throws OrtError where the provider cannot be used at all
+ * @throws OrtError where the provider cannot be used at all, or ShoalError because of one where its memory is full
  */
 export async function differenceFromCpu(
   ort: OrtBackend,
@@ -53,12 +53,18 @@ async function logitsOn(
 ): Promise<Map<string, number[]>> {
   const executionProviders = row.chain(deviceId);
   const session = await ort.createSession(decoder({ ...MODEL, dtype }), { executionProviders, intraOpThreads: 1 });
-  const signature = readSignature(session.inputs, session.outputs);
   const size = { slots: 3, prefixSlots: 0, maxLength: MODEL.maxLen, contextLength: MODEL.maxLen };
-  const runner = await createRunner(
-    { session, signature, cacheUpdate: 'in-place' },
-    { ort, provider: row, deviceId, ...size, slidingWindow: false, intraOpThreads: 1 },
-  );
+  let runner: ModelRunner;
+  try {
+    const signature = readSignature(session.inputs, session.outputs);
+    runner = await createRunner(
+      { session, signature, cacheUpdate: 'in-place' },
+      { ort, provider: row, deviceId, ...size, slidingWindow: false, intraOpThreads: 1 },
+    );
+  } catch (cause) {
+    session.dispose();
+    throw cause;
+  }
   try {
     return await allLogits(runner);
   } finally {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Engine } from '../engine.ts';
 import type { EngineOptions } from '../engine-options.ts';
 import { MINNOW } from '../testing/minnow.ts';
+import { GREEDY, readAnswer } from '../testing/scripted-engine.ts';
 
 let directory: string;
 
@@ -96,5 +97,28 @@ describe('loading a model', () => {
     await expect(load({ maxModelLen: 513 })).rejects.toThrow(/maxModelLen is 513: give a number from 2 to 512/);
     await expect(load({ maxBatchSize: 0 })).rejects.toThrow(/maxBatchSize is 0/);
     await expect(load({ maxQueueDelayMs: Number.NaN })).rejects.toThrow(/maxQueueDelayMs is NaN/);
+  });
+
+  it('bounds a prefill by its memory, not by its settings alone', async () => {
+    // As many heads as 256 MB of scores for 327 tokens have: only the bound of the scratch reads this number.
+    await edit('config.json', (text) => text.replace(/"num_attention_heads": \d+/, '"num_attention_heads": 400'));
+    const engine = await load({ maxBatchTokens: 100 });
+    let largest = 0;
+    engine.observe((fact) => {
+      if (fact.type === 'step') largest = Math.max(largest, fact.tokens);
+    });
+    for (const [maxBatchTokens, expected] of [
+      [100, 100],
+      [8192, 327],
+      [200, 200],
+    ] as const) {
+      engine.tune({ maxBatchTokens });
+      largest = 0;
+      // One of its own for each, so that none is copied from the one before.
+      const promptTokenIds = Array.from({ length: 400 }, (_, i) => 32 + ((i * expected) % 89));
+      await readAnswer(engine.generate({ id: `${expected}`, promptTokenIds, params: { ...GREEDY, maxTokens: 1 } }));
+      expect(largest).toBe(expected);
+    }
+    await engine.close();
   });
 });

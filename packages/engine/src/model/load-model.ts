@@ -9,6 +9,7 @@ import { cacheOverhead, createRunner } from '../model-runner/create-runner.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
 import { loadGraph } from '../model-runner/load-graph.ts';
 import { readMachine } from '../model-runner/machine.ts';
+import { settleMixed } from '../model-runner/mixed/probe-mixed.ts';
 import { settleInvariance } from '../model-runner/settle-invariance.ts';
 import type { Scheduler, SchedulerLimits } from '../scheduler.ts';
 import { StaticScheduler } from '../static-scheduler.ts';
@@ -30,14 +31,16 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
   const { executionProvider: asked = 'auto', deviceId = 0 } = given;
   const provider = await chooseProvider({ asked, ort, machine, deviceId });
   const options = { ...resolveOptions(given, config), executionProvider: provider.name, deviceId };
-  const attention = chooseAttention(config.heads, options.maxModelLen);
-  const loaded = await loadGraph(ort, { graph: graph.path, names: config.names, attention, ...options });
+  const attention = chooseAttention(config.heads, options);
+  const mixed = mayMix(options);
+  const loaded = await loadGraph(ort, { graph: graph.path, names: config.names, attention, mixed, ...options });
   const { session, signature } = loaded;
   try {
     requireVocabulary(graph.path, config, signature);
     const memory = planModelMemory(options, signature, cacheOverhead(loaded, provider));
     const scratchTokens = attentionTokens(attention, config.heads, options.maxModelLen);
-    const maxBatchTokens = Math.min(prefillTokens(options, signature), scratchTokens);
+    const mostBatchTokens = Math.min(logitsTokens(signature), scratchTokens);
+    const maxBatchTokens = Math.min(options.maxBatchTokens, mostBatchTokens);
     const limits = { ...options, maxBatchSize: memory.slots, maxBatchTokens };
     const runner = await createRunner(loaded, {
       ort,
@@ -52,6 +55,7 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
     });
     const { dtype, executionProvider, maxModelLen, batching } = options;
     const invariance = await settleInvariance(runner);
+    await settleMixed(runner);
     const revision = await hashModel(modelFiles(directory, graph));
     const runtime = `${ort.version} ${ort.kind} ${attention}`;
     const { padsLoneRow, cachePath } = runner;
@@ -71,11 +75,13 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
       tokenizer,
       eosTokenIds: config.eosTokenIds,
       batching,
-      scheduler: schedulerOf(options, limits, memory),
+      mostBatchTokens,
+      scheduler: schedulerOf(options, { ...limits, mixes: runner.mixed !== undefined }, memory),
       runner,
     };
   } catch (cause) {
     session.dispose();
+    loaded.mixedSession?.dispose();
     throw cause;
   }
 }
@@ -87,7 +93,16 @@ export function requireVocabulary(graph: string, config: ModelConfig, signature:
   throw modelFault(graph, fault, 'use files of one and the same export');
 }
 
-function schedulerOf(options: ResolvedOptions, limits: SchedulerLimits, memory: MemoryPlan): Scheduler {
+/** Whether decode steps may carry chunks of prompts: those of static batching never meet any. */
+function mayMix({ batching, executionProvider, maxBatchSize }: ResolvedOptions): boolean {
+  return batching === 'continuous' && executionProvider === 'cpu' && maxBatchSize > 1;
+}
+
+function schedulerOf(
+  options: ResolvedOptions,
+  limits: SchedulerLimits & { mixes: boolean },
+  memory: MemoryPlan,
+): Scheduler {
   if (options.batching === 'static') return new StaticScheduler(limits);
   const { budgetTokens, prefixSlots } = memory;
   return new ContinuousScheduler({ ...limits, budgetTokens, prefixSlots });
@@ -96,7 +111,8 @@ function schedulerOf(options: ResolvedOptions, limits: SchedulerLimits, memory: 
 /** The logits of one pass may take this much where the graph computes them for every position. */
 const LOGITS_BYTES = 128 * 2 ** 20;
 
-function prefillTokens(options: ResolvedOptions, signature: GraphSignature): number {
-  if (signature.logitsIndex) return options.maxBatchTokens;
-  return Math.min(options.maxBatchTokens, Math.max(64, Math.floor(LOGITS_BYTES / (4 * signature.vocabSize))));
+/** The most tokens that one pass may compute for the sake of its logits. */
+function logitsTokens(signature: GraphSignature): number {
+  if (signature.logitsIndex) return Number.POSITIVE_INFINITY;
+  return Math.max(64, Math.floor(LOGITS_BYTES / (4 * signature.vocabSize)));
 }

@@ -50,35 +50,45 @@ function massFrom(probabilities: Float32Array, masses: Float32Array, threshold: 
  */
 function lessBefore(probabilities: Float32Array, masses: Float32Array, token: number, wanted: number): boolean {
   const size = probabilities.length / masses.length;
-  const own = Math.floor(token / size);
-  let unseen = massFrom(probabilities, masses, 0);
-  let before = 0;
-  for (let i = 0; i < masses.length; i++) {
-    const block = (own + i) % masses.length;
-    before += massBefore(probabilities, block * size, (block + 1) * size, token);
-    if (before >= wanted) return false;
+  const home = Math.floor(token / size);
+  const own = probabilities[token] ?? 0;
+  // Of tokens as likely those of lower id come before it: to be above this, a token may be as likely.
+  const asOwn = own * LESS;
+  let before = massAbove(probabilities, home * size, token, asOwn);
+  before += massAbove(probabilities, token, (home + 1) * size, own);
+  let unseen = massFrom(probabilities, masses, 0) - (masses[home] ?? 0);
+  for (let i = 1; i < masses.length && before < wanted && before + unseen >= wanted; i++) {
+    const block = (home + i) % masses.length;
+    before += massAbove(probabilities, block * size, (block + 1) * size, block < home ? asOwn : own);
     unseen -= masses[block] ?? 0;
-    if (before + unseen < wanted) return true;
   }
-  return true;
+  return before < wanted;
 }
 
-/**
- * Of the tokens `from` … `to − 1` the mass of those that come before `token`: the more likely ones, and of those as
- * likely the ones of lower id.
- */
-function massBefore(probabilities: Float32Array, from: number, to: number, token: number): number {
-  const own = probabilities[token] ?? 0;
-  const ties = Math.min(Math.max(token, from), to);
-  let sum = 0;
-  // A product instead of a branch that no processor can predict: a third of the time.
-  for (let id = from; id < ties; id++) {
-    const probability = probabilities[id] ?? 0;
-    sum += probability * +(probability >= own);
+/** Makes a float32 number a little smaller, and not as small as the next one. */
+const LESS = 1 - 2 ** -26;
+
+/** Of the tokens `from` … `to − 1` the mass of those that are more likely than `bound`. */
+function massAbove(probabilities: Float32Array, from: number, to: number, bound: number): number {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let id = from;
+  // Products instead of branches that no processor can predict, and sums that need not wait for one another.
+  for (; id < to - 3; id += 4) {
+    const p = probabilities[id] ?? 0;
+    const q = probabilities[id + 1] ?? 0;
+    const r = probabilities[id + 2] ?? 0;
+    const s = probabilities[id + 3] ?? 0;
+    a += p * +(p > bound);
+    b += q * +(q > bound);
+    c += r * +(r > bound);
+    d += s * +(s > bound);
   }
-  for (let id = ties; id < to; id++) {
-    const probability = probabilities[id] ?? 0;
-    sum += probability * +(probability > own);
+  for (; id < to; id++) {
+    const p = probabilities[id] ?? 0;
+    a += p * +(p > bound);
   }
-  return sum;
+  return a + b + c + d;
 }

@@ -37,18 +37,20 @@ export function echoPrompt(text: string): number[] {
 export interface ScriptedOptions extends Partial<ContinuousLimits> {
   batching?: BatchingPolicy;
   maxModelLen?: number;
+  mostBatchTokens?: number;
   next?: (history: readonly number[]) => number;
 }
 
 /** Static batching unless it is said otherwise. */
 export function scriptedEngine(options: ScriptedOptions = {}): ScriptedEngine {
-  const { batching = 'static', maxModelLen = 256, next = echo } = options;
+  const { batching = 'static', maxModelLen = 256, mostBatchTokens, next = echo } = options;
   const limits: ContinuousLimits = {
     maxBatchSize: options.maxBatchSize ?? 16,
     maxQueueDelayMs: options.maxQueueDelayMs ?? (batching === 'static' ? 50 : 0),
     maxBatchTokens: options.maxBatchTokens ?? 100_000,
     budgetTokens: options.budgetTokens ?? 1_000_000,
     prefixSlots: options.prefixSlots,
+    mixes: options.mixes,
   };
   const model: EngineModel = {
     maxModelLen,
@@ -61,11 +63,17 @@ export function scriptedEngine(options: ScriptedOptions = {}): ScriptedEngine {
     invariance: { batch: true, padding: true, chunk: true, replay: true },
   };
   const slots = limits.maxBatchSize + (limits.prefixSlots ?? 0);
-  const runner = new ScriptedRunner({ slots, maxLength: maxModelLen, vocabSize: BYTE_VOCABULARY, next });
+  const runner = new ScriptedRunner({
+    slots,
+    maxLength: maxModelLen,
+    vocabSize: BYTE_VOCABULARY,
+    next,
+    mixes: options.mixes,
+  });
   const clock = new FakeClock();
   const scheduler = batching === 'static' ? new StaticScheduler(limits) : new ContinuousScheduler(limits);
   const engine = new Engine(
-    { model, tokenizer: byteTokenizer(), eosTokenIds: [BYTE_EOS], batching, scheduler, runner },
+    { model, tokenizer: byteTokenizer(), eosTokenIds: [BYTE_EOS], batching, mostBatchTokens, scheduler, runner },
     { clock, drawSeed: () => 7 },
   );
   const facts: EngineFact[] = [];

@@ -1,4 +1,5 @@
-import type { ModelRunner, StepOutput } from '../model-runner/model-runner.ts';
+import { CacheLost } from '../kv-cache/cache-rows.ts';
+import type { ModelRunner, PromptChunk, StepOutput } from '../model-runner/model-runner.ts';
 import { plainOutput } from './plain-candidates.ts';
 
 export interface ScriptedRunnerOptions {
@@ -7,7 +8,12 @@ export interface ScriptedRunnerOptions {
   vocabSize: number;
   /** The token that follows a history: what a greedy reader of the logits will see. */
   next: (history: readonly number[]) => number;
+  /** Whether decode steps may carry chunks. Default false. */
+  mixes?: boolean | undefined;
 }
+
+/** The ways in which a runner is called. */
+type Pass = 'prefill' | 'extend' | 'decode' | 'mixed';
 
 /**
  * A ModelRunner without a model. It remembers the tokens that each row of the cache stands for, so that a wrong slot,
@@ -19,16 +25,20 @@ export class ScriptedRunner implements ModelRunner {
   readonly vocabSize: number;
   readonly interruptHandle = 0n;
   /** Every run, in order. */
-  readonly runs: { phase: 'prefill' | 'extend' | 'decode'; rows: number; tokens: number }[] = [];
+  readonly runs: { phase: Pass; rows: number; tokens: number }[] = [];
   /** Called before each run; what it throws is the run's failure. */
-  beforeRun: ((phase: 'prefill' | 'extend' | 'decode', rows: number) => void | Promise<void>) | undefined;
+  beforeRun: ((phase: Pass, rows: number) => void | Promise<void>) | undefined;
+  /** Called for each copy of a row; what it throws is the failure of the next run, as on a device. */
+  beforeCopy: (() => void) | undefined;
   /** Called with the histories of the rows that were just written; what it throws is the run's failure. */
   afterWrite: ((histories: readonly (readonly number[])[]) => void) | undefined;
   /** Lets a run take time: told of what was computed, once it was. */
-  duration: ((phase: 'prefill' | 'extend' | 'decode', tokens: number) => void) | undefined;
+  duration: ((phase: Pass, tokens: number) => void) | undefined;
   /** Turns the logits of a row into others: for broken rows. */
   spoil: ((history: readonly number[], logits: Float32Array) => void) | undefined;
   closed = false;
+  #failedCopy: { cause: unknown } | undefined;
+  mixed: ModelRunner['mixed'];
   readonly #next: ScriptedRunnerOptions['next'];
   readonly #histories: number[][];
 
@@ -38,6 +48,7 @@ export class ScriptedRunner implements ModelRunner {
     this.vocabSize = options.vocabSize;
     this.#next = options.next;
     this.#histories = Array.from({ length: options.slots }, () => []);
+    if (options.mixes === true) this.mixed = (...pass) => this.#mixed(...pass);
   }
 
   async prefill(firstSlot: number, prompts: readonly (readonly number[])[]): Promise<StepOutput> {
@@ -54,14 +65,29 @@ export class ScriptedRunner implements ModelRunner {
   }
 
   async decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput> {
+    await this.#begin('decode', tokenIds.length, tokenIds.length);
     const next = this.#histories[tokenIds.length];
     if (next !== undefined && behind > next.length) throw new Error(`the row behind holds ${next.length} positions`);
-    await this.#begin('decode', tokenIds.length, tokenIds.length);
     for (const [slot, token] of tokenIds.entries()) this.#write(slot, pasts[slot] ?? 0, [token]);
     return this.#output(0, tokenIds.length);
   }
 
+  async #mixed(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
+    const rows = tokenIds.length;
+    if (chunk.tokenIds.length < 2) throw new Error('a chunk needs at least two tokens');
+    await this.#begin('mixed', rows + 1, rows + chunk.tokenIds.length);
+    for (const [slot, token] of tokenIds.entries()) this.#write(slot, pasts[slot] ?? 0, [token]);
+    this.#write(rows, chunk.past, chunk.tokenIds);
+    return this.#output(0, rows + 1);
+  }
+
   copySlot(from: number, to: number, length: number): void {
+    try {
+      if (this.#failedCopy === undefined) this.beforeCopy?.();
+    } catch (cause) {
+      this.#failedCopy = { cause };
+    }
+    if (this.#failedCopy !== undefined) return;
     this.#histories[to] = this.#row(from).slice(0, length);
   }
 
@@ -73,8 +99,11 @@ export class ScriptedRunner implements ModelRunner {
     this.closed = true;
   }
 
-  async #begin(phase: 'prefill' | 'extend' | 'decode', rows: number, tokens: number): Promise<void> {
+  async #begin(phase: Pass, rows: number, tokens: number): Promise<void> {
     if (this.closed) throw new Error('the runner is closed');
+    const failed = this.#failedCopy;
+    this.#failedCopy = undefined;
+    if (failed !== undefined) throw new CacheLost('a row could not be copied', failed);
     await this.beforeRun?.(phase, rows);
     this.runs.push({ phase, rows, tokens });
     this.duration?.(phase, tokens);

@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // Threads run compiled code only, so this test takes the built package.
 import { Engine, EngineThread } from '../../dist/index.js';
@@ -65,6 +68,31 @@ describe('EngineThread', () => {
   it('rejects at the start as Engine.load does', async () => {
     const start = EngineThread.start({ modelDirectory: '/nowhere' });
     await expect(start).rejects.toMatchObject({ code: 'model_not_found', message: /nowhere/ });
+  });
+});
+
+describe('threads that are started together', () => {
+  /** A thread that notes when it begins to load and when it gives up, and takes a while between. */
+  const entry = new URL(
+    `data:text/javascript,${encodeURIComponent(`
+      import { appendFileSync } from 'node:fs';
+      import { parentPort, workerData } from 'node:worker_threads';
+      const note = (line) => appendFileSync(workerData.options.modelDirectory, line);
+      note('begin ');
+      setTimeout(() => {
+        note('end ');
+        parentPort.postMessage({ type: 'refused', error: { code: 'model_not_found', message: 'no model' } });
+      }, 50);
+    `)}`,
+  );
+
+  it('load one after the other, whatever becomes of those before', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'shoal-threads-'));
+    const modelDirectory = join(directory, 'log');
+    const starts = [1, 2, 3].map(() => EngineThread.start({ modelDirectory }, { entry }));
+    for (const { status } of await Promise.allSettled(starts)) expect(status).toBe('rejected');
+    expect(await readFile(modelDirectory, 'utf8')).toBe('begin end '.repeat(3));
+    await rm(directory, { recursive: true });
   });
 });
 

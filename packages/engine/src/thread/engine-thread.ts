@@ -26,6 +26,9 @@ export interface EngineThreadOptions {
   entry?: URL;
 }
 
+/** Settled when no thread that was started here loads a model. */
+let loading: Promise<unknown> = Promise.resolve();
+
 /** The engine on a thread of its own: the event loop of this one stays free while the model runs. */
 export class EngineThread implements GenerationEngine {
   readonly model: EngineModel;
@@ -51,8 +54,17 @@ export class EngineThread implements GenerationEngine {
     worker.on('exit', (code) => this.#die(new Error(`exit code ${code}`)));
   }
 
-  /** Starts the thread and loads the model in it; rejects as `Engine.load` does. */
-  static async start(options: EngineOptions, threadOptions: EngineThreadOptions = {}): Promise<EngineThread> {
+  /**
+   * Starts the thread and loads the model in it; rejects as `Engine.load` does. Of several that are started together one
+   * loads after the other: which attention kernel a session gets is decided by a variable that all threads share.
+   */
+  static start(options: EngineOptions, threadOptions: EngineThreadOptions = {}): Promise<EngineThread> {
+    const started = loading.then(() => EngineThread.#start(options, threadOptions));
+    loading = started.catch(() => {});
+    return started;
+  }
+
+  static async #start(options: EngineOptions, threadOptions: EngineThreadOptions): Promise<EngineThread> {
     disableTelemetry();
     const stats = new SharedStats();
     const workerData: ThreadData = { options, stats: stats.memory };

@@ -14,17 +14,22 @@ const MOST_HELD = 16;
  */
 export class Detokenizer {
   readonly #decode: Decode;
+  readonly #concatenates: boolean;
   /** The window: tokens already written, kept as context, then tokens held back. */
   #tokens: number[] = [];
   /** How many of the window are written. */
   #written = 0;
 
-  constructor(decode: Decode) {
+  /** @param concatenates whether tokens write the same bytes whatever stands before them */
+  constructor(decode: Decode, concatenates: boolean = false) {
     this.#decode = decode;
+    this.#concatenates = concatenates;
   }
 
   /** The text that this token completed; '' while it is undecided. */
   push(tokenId: number): string {
+    const alone = this.#concatenates ? this.#pushAlone(tokenId) : undefined;
+    if (alone !== undefined) return alone;
     this.#tokens.push(tokenId);
     const before = this.#decode(this.#tokens.slice(0, this.#written));
     const after = this.#decode(this.#tokens);
@@ -38,6 +43,17 @@ export class Detokenizer {
     const text = this.#decode(this.#tokens).slice(before.length);
     this.#tokens = [];
     this.#written = 0;
+    return text;
+  }
+
+  /** The shorter way to the same text where nothing is held back: undefined when the token ends inside a character. */
+  #pushAlone(tokenId: number): string | undefined {
+    if (this.#tokens.length > this.#written) return undefined;
+    const token = [tokenId];
+    const text = this.#decode(token);
+    if (text.endsWith(REPLACEMENT)) return undefined;
+    this.#tokens = token;
+    this.#written = 1;
     return text;
   }
 

@@ -19,6 +19,7 @@ export class StopChecker {
   /** Takes new text, returns what is certain to belong to the answer. */
   push(text: string): string {
     if (this.#stopped) return '';
+    if (this.#stops.length === 0) return text;
     const seen = this.#held + text;
     const met = Math.min(...this.#stops.map((stop) => seen.indexOf(stop)).filter((index) => index >= 0));
     this.#stopped = met !== Number.POSITIVE_INFINITY;

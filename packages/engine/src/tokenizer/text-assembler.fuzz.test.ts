@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { byteTokenizer } from '../testing/byte-tokenizer.ts';
+import { BYTE_EOS, byteTokenizer } from '../testing/byte-tokenizer.ts';
 import { TextAssembler } from './text-assembler.ts';
 
 const FIXED = { seed: 20261122, numRuns: 1_000 };
@@ -12,7 +12,7 @@ const tokens = fc
   .array(
     fc.oneof(
       { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }).map((text) => [...Buffer.from(text)]) },
-      { weight: 1, arbitrary: fc.array(fc.nat({ max: 255 }), { maxLength: 3 }) },
+      { weight: 1, arbitrary: fc.array(fc.nat({ max: BYTE_EOS }), { maxLength: 3 }) },
     ),
     { maxLength: 12 },
   )
@@ -24,8 +24,8 @@ const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀')
   maxLength: 3,
 });
 
-function assembled(tokenIds: readonly number[], stopStrings: readonly string[]): string[] {
-  const assembler = new TextAssembler(decode, stopStrings);
+function assembled(tokenIds: readonly number[], stopStrings: readonly string[], concatenates?: boolean): string[] {
+  const assembler = new TextAssembler(decode, stopStrings, concatenates);
   const parts: string[] = [];
   for (const tokenId of tokenIds) {
     parts.push(assembler.push(tokenId));
@@ -39,6 +39,16 @@ describe('text that grows token by token', () => {
     fc.assert(
       fc.property(tokens, (tokenIds) => {
         expect(assembled(tokenIds, []).join('')).toBe(decode(tokenIds));
+      }),
+      FIXED,
+    );
+  });
+
+  it('comes in the same parts where tokens are known to be read alone', () => {
+    expect(tokenizer.concatenates).toBe(true);
+    fc.assert(
+      fc.property(tokens, stops, (tokenIds, stopStrings) => {
+        expect(assembled(tokenIds, stopStrings, true)).toEqual(assembled(tokenIds, stopStrings, false));
       }),
       FIXED,
     );

@@ -7,8 +7,9 @@ export class TextAssembler {
   readonly #stops: StopChecker;
   #text = '';
 
-  constructor(decode: Decode, stops: readonly string[]) {
-    this.#detokenizer = new Detokenizer(decode);
+  /** @param concatenates see {@link Detokenizer} */
+  constructor(decode: Decode, stops: readonly string[], concatenates: boolean = false) {
+    this.#detokenizer = new Detokenizer(decode, concatenates);
     this.#stops = new StopChecker(stops);
   }
 

@@ -4,6 +4,11 @@ import type { ChatTemplate } from './chat-template.ts';
 
 /** Text to token ids and back, for one model. */
 export class Tokenizer {
+  /**
+   * Whether tokens write the same bytes whatever stands before them. Byte-level vocabularies do (GPT-2, Llama 3, Qwen);
+   * elsewhere the first token of a text may lose its space, or bytes be read together.
+   */
+  readonly concatenates: boolean;
   readonly #tokenizer: HuggingFaceTokenizer;
   readonly #chatTemplate: ChatTemplate | undefined;
   readonly #longestToken: number;
@@ -18,6 +23,7 @@ export class Tokenizer {
   constructor(tokenizerJson: object, tokenizerConfig: object, chatTemplate: ChatTemplate | undefined) {
     this.#tokenizer = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
     this.#chatTemplate = chatTemplate;
+    this.concatenates = decoderType(tokenizerJson) === 'ByteLevel';
     this.#longestToken = [...this.#tokenizer.get_vocab(true).keys()].reduce(
       (longest, token) => Math.max(longest, token.length),
       1,
@@ -68,4 +74,8 @@ export class Tokenizer {
     }
     return this.#chatTemplate.render(messages);
   }
+}
+
+function decoderType({ decoder }: { decoder?: { type?: string } | null }): string | undefined {
+  return decoder?.type;
 }

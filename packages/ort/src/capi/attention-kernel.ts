@@ -12,7 +12,8 @@ const setVariable: (name: string, value: string, overwrite: number) => number =
 
 /**
  * Creates a session with the attention kernel asked for. The variable always exists, so that setting it replaces one
- * value of the same length: other threads that read the environment meanwhile see the old one or the new.
+ * value of the same length: other threads that read the environment meanwhile see the old one or the new. A session that
+ * another thread creates meanwhile may get this kernel, or take it from this one: see `SessionOptions.attention`.
  */
 export function withAttentionKernel<R>(attention: SessionOptions['attention'], create: () => R): R {
   if (attention !== 'plain') return create();

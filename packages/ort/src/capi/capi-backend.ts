@@ -1,12 +1,20 @@
-import type { BackendCapabilities, OrtBackend, OrtSession, RunControl } from '../backend.ts';
+import type {
+  BackendCapabilities,
+  OrtBackend,
+  OrtSession,
+  RunControl,
+  SharedWeights,
+  WeightRange,
+} from '../backend.ts';
 import { ELEMENT_TYPES, type ElementType, elementCount } from '../element-type.ts';
 import type { SessionOptions } from '../session-options.ts';
 import { CapiSession } from './capi-session.ts';
 import { CapiTensor } from './capi-tensor.ts';
-import { allocateHostMemory } from './host-memory.ts';
+import { allocateHostMemory, canMapFiles } from './host-memory.ts';
 import { HOST, MemoryBlock } from './memory-block.ts';
 import { loadOrtApi, type OrtApi, type Pointer } from './ort-api.ts';
 import { CapiRunControl } from './run-control.ts';
+import { CapiSharedWeights } from './shared-weights.ts';
 
 /** What ONNX Runtime itself writes to stderr: fatal errors only, as what fails also throws. */
 const LOG_FATAL = 4;
@@ -22,6 +30,7 @@ export class CapiBackend implements OrtBackend {
     terminate: true,
     nonBlockingRuns: true,
     deviceMemory: true,
+    sharedWeights: canMapFiles,
   };
   readonly #api: OrtApi;
   /** ONNX Runtime has one environment per process and counts its users; it is kept until the process ends. */
@@ -57,6 +66,10 @@ export class CapiBackend implements OrtBackend {
 
   createRunControl(): RunControl {
     return new CapiRunControl(this.#api);
+  }
+
+  shareWeights(weights: readonly WeightRange[]): SharedWeights {
+    return new CapiSharedWeights(this.#api, this.#hostInfo, weights);
   }
 
   terminate(handle: bigint): void {

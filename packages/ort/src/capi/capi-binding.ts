@@ -27,6 +27,8 @@ export class CapiBinding implements OrtBinding {
   readonly #inputs = new Map<string, CapiTensor>();
   /** In the order in which ONNX Runtime keeps them: that of their first binding. */
   readonly #outputs = new Map<string, CapiTensor | undefined>();
+  /** Whether runs make tensors of their own for some outputs. */
+  #makesOutputs = false;
   /** The blocks of all bound tensors, each once; undefined after a change. */
   #blocks: readonly MemoryBlock[] | undefined;
   /** Results of the last run for outputs bound without a tensor, by name, until they are fetched. */
@@ -65,6 +67,7 @@ export class CapiBinding implements OrtBinding {
         : api.bindOutput(this.#binding, name, bound.value),
     );
     this.#outputs.set(name, bound);
+    this.#makesOutputs = [...this.#outputs.values()].includes(undefined);
     this.#blocks = undefined;
   }
 
@@ -132,8 +135,8 @@ export class CapiBinding implements OrtBinding {
 
   /** Takes over what the runtime allocated for outputs bound without a tensor. */
   #collectResults(): void {
+    if (!this.#makesOutputs) return;
     this.#disposeResults();
-    if (![...this.#outputs.values()].includes(undefined)) return;
     const { api } = this.#o;
     const allocator = api.make((out) => api.getAllocatorWithDefaultOptions(out));
     const count: [number] = [0];

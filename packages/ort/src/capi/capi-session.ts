@@ -1,6 +1,7 @@
 import type { MemoryLocation, OrtBinding, OrtSession, OrtTensor, RunOptions, ValueInfo } from '../backend.ts';
 import { ELEMENT_TYPES, type ElementType, elementCount } from '../element-type.ts';
 import { Lifetime } from '../lifetime.ts';
+import { OrtError } from '../ort-error.ts';
 import type { SessionOptions } from '../session-options.ts';
 import { withAttentionKernel } from './attention-kernel.ts';
 import { CapiBinding } from './capi-binding.ts';
@@ -8,6 +9,7 @@ import { CapiTensor } from './capi-tensor.ts';
 import { HOST, MemoryBlock } from './memory-block.ts';
 import { withSessionOptions } from './native-session-options.ts';
 import type { OrtApi, Pointer } from './ort-api.ts';
+import { CapiSharedWeights } from './shared-weights.ts';
 import { valueInfos } from './value-infos.ts';
 
 /** An allocator of the session's provider and the memory info that describes it. */
@@ -23,21 +25,20 @@ export class CapiSession implements OrtSession {
   readonly #hostInfo: Pointer;
   readonly #session: Pointer;
   readonly #lifetime: Lifetime;
+  readonly #shared: CapiSharedWeights | undefined;
   readonly #bindings = new Set<CapiBinding>();
   readonly #allocators = new Map<string, DeviceAllocator>();
 
   constructor(api: OrtApi, env: Pointer, hostInfo: Pointer, model: string | Uint8Array, options: SessionOptions) {
+    const shared = sharedWeightsOf(options);
     this.#api = api;
     this.#hostInfo = hostInfo;
     this.#session = withSessionOptions(api, options, (native) =>
       withAttentionKernel(options.attention, () =>
-        api.make((out) =>
-          typeof model === 'string'
-            ? api.createSession(env, model, native, out)
-            : api.createSessionFromArray(env, model, model.byteLength, native, out),
-        ),
+        shared === undefined ? create(api, env, model, native) : createSharing(api, env, model, native, shared),
       ),
     );
+    this.#shared = shared;
     this.#lifetime = new Lifetime('a session', () => this.#release());
     this.inputs = valueInfos(api, this.#session, 'input');
     this.outputs = valueInfos(api, this.#session, 'output');
@@ -120,5 +121,42 @@ export class CapiSession implements OrtSession {
       this.#api.releaseMemoryInfo(memoryInfo);
     }
     this.#api.releaseSession(this.#session);
+    this.#shared?.lifetime.unpin();
   }
+}
+
+function create(api: OrtApi, env: Pointer, model: string | Uint8Array, native: Pointer): Pointer {
+  return api.make((out) =>
+    typeof model === 'string'
+      ? api.createSession(env, model, native, out)
+      : api.createSessionFromArray(env, model, model.byteLength, native, out),
+  );
+}
+
+/** The weights are pinned until the session is released. */
+function createSharing(
+  api: OrtApi,
+  env: Pointer,
+  model: string | Uint8Array,
+  native: Pointer,
+  shared: CapiSharedWeights,
+): Pointer {
+  const { container, values, lifetime } = shared;
+  lifetime.pin();
+  try {
+    for (const [name, value] of values) api.check(api.addInitializer(native, name, value));
+    return api.make((out) =>
+      typeof model === 'string'
+        ? api.createSessionWithPrepackedWeights(env, model, native, container, out)
+        : api.createSessionFromArrayWithPrepackedWeights(env, model, model.byteLength, native, container, out),
+    );
+  } catch (cause) {
+    lifetime.unpin();
+    throw cause;
+  }
+}
+
+function sharedWeightsOf({ sharedWeights }: SessionOptions): CapiSharedWeights | undefined {
+  if (sharedWeights === undefined || sharedWeights instanceof CapiSharedWeights) return sharedWeights;
+  throw new OrtError('invalid_argument', 'the shared weights belong to another backend than the session');
 }

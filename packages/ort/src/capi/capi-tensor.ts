@@ -1,5 +1,12 @@
 import type { MemoryLocation, OrtTensor } from '../backend.ts';
-import { ELEMENT_TYPES, type ElementArrays, type ElementType, elementCount, viewRange } from '../element-type.ts';
+import {
+  assertSameType,
+  ELEMENT_TYPES,
+  type ElementArrays,
+  type ElementType,
+  elementCount,
+  viewRange,
+} from '../element-type.ts';
 import { Lifetime } from '../lifetime.ts';
 import { OrtError } from '../ort-error.ts';
 import type { MemoryBlock } from './memory-block.ts';
@@ -63,6 +70,21 @@ export class CapiTensor<T extends ElementType = ElementType> implements OrtTenso
     const { bytes } = ELEMENT_TYPES[this.type];
     const [offset] = viewRange(elementOffset, shape, this.byteLength / bytes);
     return new CapiTensor(this.#api, this.block, this.type, shape, this.#byteOffset + offset * bytes, false);
+  }
+
+  copyFrom(source: OrtTensor, sourceOffset: number, elementOffset: number, elements: number): void {
+    const from = capiTensor(source);
+    this.#assertAlive();
+    assertSameType(this, from);
+    const { bytes } = ELEMENT_TYPES[this.type];
+    const [start] = viewRange(sourceOffset, [elements], from.byteLength / bytes);
+    const [target] = viewRange(elementOffset, [elements], this.byteLength / bytes);
+    this.block.copyFrom(
+      from.block,
+      from.#byteOffset + start * bytes,
+      this.#byteOffset + target * bytes,
+      elements * bytes,
+    );
   }
 
   adviseFree(elementOffset: number = 0, elements?: number): number {

@@ -18,6 +18,11 @@ const DONT_NEED = 4;
 const libc = koffi.load(process.platform === 'win32' ? 'ucrtbase.dll' : null);
 const calloc: (count: number, size: number) => Pointer | null = libc.func('calloc', 'void *', ['size_t', 'size_t']);
 const free: (address: Pointer) => void = libc.func('free', 'void', ['void *']);
+const memmove: (to: Pointer, from: Pointer, byteLength: number) => Pointer = libc.func('memmove', 'void *', [
+  'void *',
+  'void *',
+  'size_t',
+]);
 const madvise: ((address: Pointer, length: number, advice: number) => number) | undefined =
   process.platform === 'linux' ? libc.func('madvise', 'int', ['void *', 'size_t', 'int']) : undefined;
 
@@ -28,6 +33,48 @@ export function allocateHostMemory(byteLength: number): HostMemory {
   if (base === null) throw new OrtError('out_of_memory', `the system has no ${byteLength} bytes left for a tensor`);
   const misalignment = Number(base % BigInt(alignment));
   return { address: base + BigInt(alignment - misalignment), free: () => free(base) };
+}
+
+/** A file in memory: read page by page as it is touched. */
+export interface MappedFile {
+  readonly address: Pointer;
+  /** Its pages may leave memory; they come back when they are touched. */
+  drop(): void;
+  unmap(): void;
+}
+
+const READ_ONLY = 1;
+const PRIVATE = 2;
+const posix = process.platform !== 'win32';
+const mmap:
+  | ((hint: null, length: number, protection: number, flags: number, fd: number, offset: bigint) => Pointer)
+  | undefined = posix ? libc.func('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', 'int64_t']) : undefined;
+const munmap: ((address: Pointer, length: number) => number) | undefined = posix
+  ? libc.func('munmap', 'int', ['void *', 'size_t'])
+  : undefined;
+
+/** Whether {@link mapFile} works here. */
+export const canMapFiles: boolean = mmap !== undefined;
+
+/** @throws OrtError `not_implemented` on Windows, `out_of_memory` when the system does not map it */
+export function mapFile(descriptor: number, byteLength: number): MappedFile {
+  if (mmap === undefined || munmap === undefined) {
+    throw new OrtError('not_implemented', 'files cannot be mapped into memory on this system');
+  }
+  const address = mmap(null, byteLength, READ_ONLY, PRIVATE, descriptor, 0n);
+  if (BigInt.asIntN(64, address) === -1n) {
+    throw new OrtError('out_of_memory', `the system does not map a file of ${byteLength} bytes`);
+  }
+  return {
+    address,
+    drop: () => madvise?.(address, byteLength, DONT_NEED),
+    unmap: () => munmap(address, byteLength),
+  };
+}
+
+/** Copies bytes; the ranges may overlap. */
+export function copyMemory(from: Pointer, to: Pointer, byteLength: number): void {
+  memmove(to, from, byteLength);
 }
 
 /** Gives the whole pages inside a range back to the system; returns their bytes. Linux only, elsewhere 0. */

@@ -2,7 +2,7 @@ import koffi from 'koffi';
 import type { MemoryLocation } from '../backend.ts';
 import { Lifetime } from '../lifetime.ts';
 import { OrtError } from '../ort-error.ts';
-import { dropPages } from './host-memory.ts';
+import { copyMemory, dropPages } from './host-memory.ts';
 import type { Pointer } from './ort-api.ts';
 
 export interface MemoryBlockOptions {
@@ -40,10 +40,7 @@ export class MemoryBlock {
 
   /** @throws OrtError `disposed`, `not_on_host` */
   get buffer(): ArrayBuffer {
-    this.lifetime.assertAlive();
-    if (!isHost(this.location)) {
-      throw new OrtError('not_on_host', `the tensor lies in ${this.location.name} memory: run a copy to read it`);
-    }
+    this.#assertReadable();
     this.#buffer ??= koffi.view(this.address, this.byteLength);
     return this.#buffer;
   }
@@ -61,9 +58,22 @@ export class MemoryBlock {
     return this.address + BigInt(byteOffset);
   }
 
+  /** @throws OrtError `disposed`, `not_on_host` */
+  copyFrom(source: MemoryBlock, sourceOffset: number, byteOffset: number, byteLength: number): void {
+    this.#assertReadable();
+    source.#assertReadable();
+    copyMemory(source.addressAt(sourceOffset), this.addressAt(byteOffset), byteLength);
+  }
+
   dropPages(byteOffset: number, byteLength: number): number {
     this.lifetime.assertAlive();
     return this.#pageable ? dropPages(this.address + BigInt(byteOffset), byteLength) : 0;
+  }
+
+  #assertReadable(): void {
+    this.lifetime.assertAlive();
+    if (isHost(this.location)) return;
+    throw new OrtError('not_on_host', `the tensor lies in ${this.location.name} memory: run a copy to read it`);
   }
 }
 

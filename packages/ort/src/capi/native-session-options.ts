@@ -56,6 +56,9 @@ function threads(count: number): number {
 
 function configEntries(options: SessionOptions): [string, string][] {
   const entries = Object.entries(options.config ?? {});
+  if (options.externalDataFolder !== undefined) {
+    entries.push(['session.model_external_initializers_file_folder_path', options.externalDataFolder]);
+  }
   if (options.spinning !== undefined) {
     const value = options.spinning ? '1' : '0';
     entries.push(['session.intra_op.allow_spinning', value], ['session.inter_op.allow_spinning', value]);

@@ -99,6 +99,10 @@ const STATUS_FUNCTIONS = {
   bindOutputToDevice: [138, ['pointer', 'string', 'pointer']],
   getBoundOutputValues: [140, ['pointer', 'pointer', 'outPointer', 'outSize']],
   clearBoundOutputs: [142, ['pointer']],
+  addInitializer: [150, ['pointer', 'string', 'pointer']],
+  createPrepackedWeightsContainer: [166, ['outPointer']],
+  createSessionWithPrepackedWeights: [168, ['pointer', 'path', 'pointer', 'pointer', 'outPointer']],
+  createSessionFromArrayWithPrepackedWeights: [169, ['pointer', 'bytes', 'size', 'pointer', 'pointer', 'outPointer']],
   appendTensorRt: [170, ['pointer', 'pointer']],
   createTensorRtOptions: [171, ['outPointer']],
   updateTensorRtOptions: [172, ['pointer', 'strings', 'strings', 'size']],
@@ -120,6 +124,7 @@ const RELEASE_FUNCTIONS = {
   releaseSessionOptions: 100,
   releaseAllocator: 132,
   releaseIoBinding: 135,
+  releasePrepackedWeightsContainer: 167,
   releaseTensorRtOptions: 174,
   releaseCudaOptions: 208,
 } as const;

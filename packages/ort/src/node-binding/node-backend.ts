@@ -1,6 +1,7 @@
 import { InferenceSession } from 'onnxruntime-node';
-import type { BackendCapabilities, OrtBackend, OrtSession, RunControl } from '../backend.ts';
+import type { BackendCapabilities, OrtBackend, OrtSession, RunControl, SharedWeights } from '../backend.ts';
 import { ELEMENT_TYPES, type ElementArrays, type ElementType, elementCount } from '../element-type.ts';
+import { OrtError } from '../ort-error.ts';
 import type { SessionOptions } from '../session-options.ts';
 import { nodeError } from './node-error.ts';
 import { NodeRunControl } from './node-run-control.ts';
@@ -16,6 +17,7 @@ export class NodeBackend implements OrtBackend {
     terminate: false,
     nonBlockingRuns: false,
     deviceMemory: false,
+    sharedWeights: false,
   };
 
   constructor(version: string) {
@@ -44,6 +46,10 @@ export class NodeBackend implements OrtBackend {
 
   createRunControl(): RunControl {
     return new NodeRunControl();
+  }
+
+  shareWeights(): SharedWeights {
+    throw new OrtError('not_implemented', "onnxruntime-node's sessions cannot share weights");
   }
 
   terminate(_handle: bigint): void {}

@@ -1,6 +1,13 @@
 import { Tensor } from 'onnxruntime-node';
 import type { MemoryLocation, OrtTensor } from '../backend.ts';
-import { ELEMENT_TYPES, type ElementArrays, type ElementType, elementCount, viewRange } from '../element-type.ts';
+import {
+  assertSameType,
+  ELEMENT_TYPES,
+  type ElementArrays,
+  type ElementType,
+  elementCount,
+  viewRange,
+} from '../element-type.ts';
 import { OrtError } from '../ort-error.ts';
 
 const HOST: MemoryLocation = { name: 'Cpu', deviceId: 0 };
@@ -54,6 +61,14 @@ export class NodeTensor<T extends ElementType = ElementType> implements OrtTenso
     return new NodeTensor(this.type, shape, data, this.#memory, false);
   }
 
+  copyFrom(source: OrtTensor, sourceOffset: number, elementOffset: number, elements: number): void {
+    const from = nodeTensor(source);
+    assertSameType(this, from);
+    const [start] = viewRange(sourceOffset, [elements], from.data.length);
+    const [target] = viewRange(elementOffset, [elements], this.data.length);
+    bytesOf(this, target, elements).set(bytesOf(from, start, elements));
+  }
+
   adviseFree(elementOffset: number = 0, elements?: number): number {
     viewRange(elementOffset, [elements ?? this.data.length - elementOffset], this.data.length);
     return 0;
@@ -68,6 +83,11 @@ export class NodeTensor<T extends ElementType = ElementType> implements OrtTenso
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function bytesOf({ type, data }: OrtTensor, offset: number, elements: number): Uint8Array {
+  const { bytes } = ELEMENT_TYPES[type];
+  return new Uint8Array(data.buffer, data.byteOffset + offset * bytes, elements * bytes);
 }
 
 /** The tensor as this backend's own, alive. */

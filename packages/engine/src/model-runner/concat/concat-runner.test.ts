@@ -6,13 +6,14 @@ import {
   GraphBuilder,
   randomWeights,
 } from '@shoal/onnx-graph';
-import { loadOrt } from '@shoal/ort';
+import { loadOrt, type OrtBackend } from '@shoal/ort';
 import { describe, expect, it } from 'vitest';
+import { backendWith } from '../../testing/backend-with.ts';
 import { readSignature } from '../graph-signature.ts';
 import type { ModelRunner } from '../model-runner.ts';
 import { OrtRunner } from '../ort-runner.ts';
 import { ConcatRunner } from './concat-runner.ts';
-import { blockLength, blockStart, paddedPast } from './pass-shapes.ts';
+import { blockLength, blockStart, MOST_PADDING, paddedPast } from './pass-shapes.ts';
 import { settlePadding } from './settle-padding.ts';
 
 const SHAPE: DecoderOptions = { ...DECODER_TINY, maxLen: 256 };
@@ -35,6 +36,26 @@ const tokens = (seed: number, length: number): number[] => Array.from({ length }
 
 const difference = (some: Float32Array, others: Float32Array): number =>
   some.reduce((most, value, id) => Math.max(most, Math.abs(value - (others[id] ?? Number.NaN))), 0);
+
+/** Counts the positions of keys or values, of all tensors `[rows, heads, positions, size]` that exist. */
+function watchCaches(ort: OrtBackend): { live: { positions: number; most: number }; watching: OrtBackend } {
+  const live = { positions: 0, most: 0 };
+  const allocate: OrtBackend['allocate'] = (type, shape) => {
+    const tensor = ort.allocate(type, shape);
+    const [rows = 0, , positions = 0] = shape.length === 4 ? shape : [];
+    live.positions += rows * positions;
+    live.most = Math.max(live.most, live.positions);
+    let counted = true;
+    const dispose = tensor.dispose.bind(tensor);
+    tensor.dispose = () => {
+      if (counted) live.positions -= rows * positions;
+      counted = false;
+      dispose();
+    };
+    return tensor;
+  };
+  return { live, watching: backendWith(ort, { allocate }) };
+}
 
 describe('ConcatRunner', () => {
   it('computes what the same model computes in place, over block and bucket boundaries', async () => {
@@ -109,6 +130,43 @@ describe('ConcatRunner', () => {
     await one.prefill(0, [tokens(2, 11)]);
     expect([...(await one.decode([5], [11])).logits(0)]).toEqual(expected);
     await one.close();
+  });
+
+  it('holds no more copies of the cache than are budgeted: two beside the rows themselves, of rows that run', async () => {
+    const ort = await loadOrt();
+    const session = await ort.createSession(concatDecoder(SHAPE), { intraOpThreads: 1 });
+    const signature = readSignature(session.inputs, session.outputs);
+    const { live, watching } = watchCaches(ort);
+    const one = new ConcatRunner({ ort: watching, session, signature, slots: 4, maxLength: 200, intraOpThreads: 1 });
+    const rows = live.positions;
+    const beside = (): number => (live.positions - rows) / (2 * SHAPE.layers);
+    const budget = (lengths: readonly number[]): number =>
+      lengths.reduce((sum, length) => sum + 2 * (length + MOST_PADDING), 0);
+    const within = async (lengths: readonly number[], run: () => Promise<unknown>): Promise<void> => {
+      live.most = live.positions;
+      await run();
+      expect((live.most - rows) / (2 * SHAPE.layers)).toBeLessThanOrEqual(budget(lengths));
+    };
+    const lengths = [63, 64, 63, 64];
+    await within(lengths, () =>
+      one.prefill(
+        0,
+        lengths.map((length, i) => tokens(i, length)),
+      ),
+    );
+    // Rows come to the next length one after the other, then all together.
+    for (let step = 0; step < 3; step++) {
+      const pasts = lengths.map((length) => length + step);
+      await within(pasts, () => one.decode([1, 2, 3, 4], pasts));
+    }
+    // The first leaves, the last takes its row, and another comes in before anybody decodes.
+    one.copySlot(3, 0, 67);
+    await within([67, 67, 66, 100], () => one.prefill(3, [tokens(9, 100)]));
+    await within([67, 67, 66, 100], () => one.decode([1, 2, 3, 4], [67, 67, 66, 100]));
+    for (const slot of [0, 1, 2, 3]) one.freeSlot(slot);
+    expect(beside()).toBe(0);
+    await one.close();
+    expect(live.positions).toBe(0);
   });
 
   it('refuses to go on behind positions that no prefill computed', async () => {

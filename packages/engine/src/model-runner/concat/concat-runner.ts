@@ -69,7 +69,8 @@ export class ConcatRunner implements ModelRunner {
   /** Tokens of each row that a prefill computed: an unfinished block is computed again when it goes on. */
   readonly #prefilled: number[][];
   readonly #versions: number[];
-  #groups = new Map<number, DecodeGroup>();
+  /** By the columns that their rows are padded to. */
+  readonly #groups = new Map<number, DecodeGroup>();
 
   constructor(options: ConcatRunnerOptions) {
     const { ort, signature, slots, maxLength, intraOpThreads } = options;
@@ -119,17 +120,17 @@ export class ConcatRunner implements ModelRunner {
 
   async decode(tokenIds: readonly number[], pasts: readonly number[]): Promise<StepOutput> {
     this.#requireRoom(Math.max(...pasts) + 1);
-    const used = new Map<number, DecodeGroup>();
-    for (const [columns, slots] of this.#slotsByColumns(pasts)) {
+    const slotsByColumns = this.#slotsByColumns(pasts);
+    // Before others take memory of their own.
+    this.#dropGroups((group, columns) => group.size !== this.#groupSize(slotsByColumns.get(columns)));
+    for (const [columns, slots] of slotsByColumns) {
+      const group = this.#group(columns, this.#groupSize(slots));
       const rows = slots.map((slot) => this.#decodeRow(slot, tokenIds[slot] ?? 0, pasts[slot] ?? 0));
       const [first] = rows;
-      if (this.padsLoneRow && rows.length === 1 && first !== undefined) rows.push(first);
-      const group = this.#group(columns, rows.length);
-      used.set(columns, group);
+      if (rows.length < group.size && first !== undefined) rows.push(first);
       await group.step(rows, (binding) => this.#run(binding));
       for (const [row, slot] of slots.entries()) this.#keepLogits(group.logits, row, slot);
     }
-    this.#keepGroups(used);
     return this.#output(tokenIds.length);
   }
 
@@ -144,7 +145,7 @@ export class ConcatRunner implements ModelRunner {
   }
 
   async close(): Promise<void> {
-    this.#keepGroups(new Map());
+    this.#dropGroups(() => true);
     this.#head.dispose();
     this.#logits.dispose();
     this.#slabs.dispose();
@@ -204,21 +205,27 @@ export class ConcatRunner implements ModelRunner {
     return { slot, tokenId, past, version: this.#versions[slot] ?? 0 };
   }
 
+  /** Rows of the tensors in which these decode: a lone one may have company. */
+  #groupSize(slots: readonly number[] = []): number {
+    return this.padsLoneRow && slots.length === 1 ? 2 : slots.length;
+  }
+
   #group(past: number, size: number): DecodeGroup {
     const known = this.#groups.get(past);
-    if (known?.size === size) return known;
-    known?.dispose();
-    this.#groups.delete(past);
+    if (known !== undefined) return known;
     const { ort, session, signature } = this.#options;
     const group = new DecodeGroup({ ort, session, signature, cache: this.#cache, size, past });
     this.#groups.set(past, group);
     return group;
   }
 
-  /** The tensors of groups that did not run in the last step are given up. */
-  #keepGroups(used: Map<number, DecodeGroup>): void {
-    for (const [columns, group] of this.#groups) if (used.get(columns) !== group) group.dispose();
-    this.#groups = used;
+  /** Gives up the tensors of groups: the budget has room for those of rows that run, and for these once. */
+  #dropGroups(which: (group: DecodeGroup, columns: number) => boolean): void {
+    for (const [columns, group] of this.#groups) {
+      if (!which(group, columns)) continue;
+      this.#groups.delete(columns);
+      group.dispose();
+    }
   }
 
   async #run(binding: OrtBinding): Promise<void> {
@@ -235,17 +242,12 @@ export class ConcatRunner implements ModelRunner {
   #written(slot: number, prefilled: number[]): void {
     this.#prefilled[slot] = prefilled;
     this.#versions[slot] = (this.#versions[slot] ?? 0) + 1;
+    this.#dropGroups((group) => group.holds(slot));
   }
 
   /** Copies the `index`-th run of logits of a tensor to where those of `row` belong. */
   #keepLogits(all: OrtTensor, index: number, row: number): void {
-    const [start, end] = [index * this.vocabSize, (index + 1) * this.vocabSize];
-    const [source, target] = [all.data, this.#logits.data];
-    if (source instanceof Float32Array && target instanceof Float32Array) {
-      target.set(source.subarray(start, end), row * this.vocabSize);
-    } else if (source instanceof Uint16Array && target instanceof Uint16Array) {
-      target.set(source.subarray(start, end), row * this.vocabSize);
-    } else throw new Error(`logits of type ${all.type} cannot be read`);
+    this.#logits.copyFrom(all, index * this.vocabSize, row * this.vocabSize, this.vocabSize);
   }
 
   #output(rows: number): StepOutput {

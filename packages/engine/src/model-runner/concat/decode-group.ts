@@ -65,6 +65,11 @@ export class DecodeGroup {
     return this.#options.size;
   }
 
+  /** Whether its tensors hold what is, or was, in a slot. */
+  holds(slot: number): boolean {
+    return this.#held.some((held) => held.slot === slot);
+  }
+
   /** Feeds one token to each row; `run` runs the binding. What it computed is kept in the rows' slots too. */
   async step(rows: readonly DecodeRow[], run: (binding: OrtBinding) => Promise<void>): Promise<void> {
     const { cache, past: columns } = this.#options;

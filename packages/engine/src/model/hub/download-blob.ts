@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { constants, createReadStream } from 'node:fs';
+import { copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ShoalError } from '@shoal/protocol';
@@ -25,7 +25,7 @@ export interface DownloadOptions {
 
 /** How often to look whether another process has finished. */
 const LOOK_MS = 250;
-/** Data that counts as progress: a server that gives less per try is not tried for ever. */
+/** New data that counts as progress: a server that does not get further is not tried for ever. */
 const WORTH_ANOTHER_TRY = 2 ** 20;
 
 /**
@@ -43,12 +43,24 @@ export async function downloadBlob(file: HubFile, options: DownloadOptions): Pro
     return;
   }
   try {
+    if (lock.ownerMayWake) await takeOver(cache.partialPath(file));
+    let furthest = await cache.partial(file);
+    meter.lost(Math.max(0, presentBefore - furthest));
     let mismatches = 0;
     await withRetries({ what: file.path, tell, signal, pause }, async (advanced) => {
-      await transfer(file, options, lock, advanced);
-      if (await matches(file, cache.partialPath(file))) return;
+      await requireHeld(file, lock);
+      await transfer(file, options, lock, (position) => {
+        // What was thrown away and came again is none.
+        if (position < furthest + WORTH_ANOTHER_TRY) return;
+        furthest = position;
+        advanced();
+      });
+      const whole = await matches(file, cache.partialPath(file));
+      await requireHeld(file, lock);
+      if (whole) return;
       await rm(cache.partialPath(file), { force: true });
       meter.lost(file.size);
+      furthest = 0;
       mismatches += 1;
       if (mismatches > 1) throw corrupt(file);
       throw new TransientError('its contents do not match its hash');
@@ -76,8 +88,37 @@ async function lockOrWait(file: HubFile, { cache, tell, signal }: DownloadOption
   }
 }
 
-/** Appends to the partial file until it is whole. */
-async function transfer(file: HubFile, options: DownloadOptions, lock: FileLock, advanced: () => void): Promise<void> {
+/**
+ * What is there so far becomes a file of this process alone: the owner before may wake up, and append to the one that it
+ * has open, which by then would be the model.
+ */
+async function takeOver(partial: string): Promise<void> {
+  const copy = `${partial}.${randomUUID()}`;
+  try {
+    await copyFile(partial, copy, constants.COPYFILE_FICLONE);
+    await rename(copy, partial);
+  } catch {
+    // Nothing is there, or there is no room for a copy of it.
+    await rm(copy, { force: true });
+    await rm(partial, { force: true });
+  }
+}
+
+async function requireHeld(file: HubFile, lock: FileLock): Promise<void> {
+  if (!(await lock.held())) throw takenAway(file);
+}
+
+/**
+ * Appends to the partial file until it is whole.
+ *
+ * @param reached told of the position in the file after every piece
+ */
+async function transfer(
+  file: HubFile,
+  options: DownloadOptions,
+  lock: FileLock,
+  reached: (position: number) => void,
+): Promise<void> {
   const { client, cache, commit, meter, idleTimeoutMs = 30_000 } = options;
   const partial = cache.partialPath(file);
   let from = (await sizeOf(partial)) ?? 0;
@@ -101,7 +142,7 @@ async function transfer(file: HubFile, options: DownloadOptions, lock: FileLock,
       await handle.appendFile(chunk);
       received += chunk.byteLength;
       meter.received(chunk.byteLength);
-      if (received >= WORTH_ANOTHER_TRY) advanced();
+      reached(from + received);
     }
     if (from + received < file.size) throw new TransientError(`the transfer broke off at byte ${from + received}`);
     await handle.sync();
@@ -121,12 +162,14 @@ function continues(response: Response, from: number): boolean {
 function describe(cause: unknown, file: HubFile, { cache, signal }: DownloadOptions, lock: FileLock): unknown {
   if (cause instanceof TransientError || cause instanceof ShoalError) return cause;
   if (signal?.aborted) return signal.reason;
-  if (lock.lost.aborted) {
-    return new ShoalError('unavailable', `${file.path}: another process took over this download; try again`);
-  }
+  if (lock.lost.aborted) return takenAway(file);
   const fault = diskFault(cause, cache.directory, file.size);
   if (fault !== undefined) return fault;
   return new TransientError(`the transfer broke off (${reasonOf(cause)})`, { cause });
+}
+
+function takenAway(file: HubFile): ShoalError {
+  return new ShoalError('unavailable', `${file.path}: another process took over this download; try again`);
 }
 
 function corrupt(file: HubFile): ShoalError {

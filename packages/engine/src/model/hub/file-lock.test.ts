@@ -32,7 +32,9 @@ describe('tryLock', () => {
     const sleeper = await tryLock(path);
     await longAgo();
     const taker = await tryLock(path);
-    expect(taker).toBeDefined();
+    expect(taker).toMatchObject({ ownerMayWake: true });
+    expect(await sleeper?.held()).toBe(false);
+    expect(await taker?.held()).toBe(true);
     const lost = new Promise<void>((resolve) => sleeper?.lost.addEventListener('abort', () => resolve()));
     vi.advanceTimersByTime(5_000);
     await lost;
@@ -47,6 +49,8 @@ describe('tryLock', () => {
     await writeFile(path, JSON.stringify({ host: `not-${hostOfPids()}`, ...owner }));
     expect(await tryLock(path)).toBeUndefined();
     await writeFile(path, JSON.stringify({ host: hostOfPids(), ...owner }));
-    expect(await tryLock(path)).toBeDefined();
+    // However long ago: the dead do not wake.
+    await longAgo();
+    expect(await tryLock(path)).toMatchObject({ ownerMayWake: false });
   });
 });

@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -205,6 +217,36 @@ describe('a broken download', () => {
     expect(eventsOf('progress').at(-1)?.bytesDone).toBe(eventsOf('listed')[0]?.bytes);
   });
 
+  const MEGABYTE = 2 ** 20;
+  /** Weights beside the graph, of so many megabytes. */
+  const weights = (megabytes: number): Buffer => {
+    const contents = Buffer.alloc(megabytes * MEGABYTE);
+    repo().files.set('onnx/model.onnx_data', contents);
+    return contents;
+  };
+
+  it('goes on as long as it gets further, however often it breaks', async () => {
+    weights(12);
+    server.mishaps.set(
+      'onnx/model.onnx_data',
+      Array.from({ length: 8 }, () => ({ breakAfter: 1.25 * MEGABYTE })),
+    );
+    await pull();
+    expect(eventsOf('retry').map(({ attempt }) => attempt)).not.toContain(6);
+    expect(eventsOf('retry')).toHaveLength(8);
+  });
+
+  it('is given up where the same comes again and again, however much of it', async () => {
+    weights(3);
+    server.mishaps.set(
+      'onnx/model.onnx_data',
+      Array.from({ length: 40 }, () => ({ breakAfter: 2 * MEGABYTE, ignoreRange: true })),
+    );
+    await expect(pull()).rejects.toMatchObject({ code: 'unavailable' });
+    // The first try, which got further, and five more.
+    expect(eventsOf('retry').length).toBeLessThanOrEqual(6);
+  });
+
   it('is given up where nothing comes any more', async () => {
     breaks({ stallAfter: 1000 });
     const directory = await pull('org/minnow', { dependencies: { idleTimeoutMs: 500 } });
@@ -248,6 +290,36 @@ describe('two processes at once', () => {
     await writeFile(`${blob}.shoal.lock`, JSON.stringify({ host: hostOfPids(), pid: 2 ** 30, id: 'x' }));
     await pull();
     expect(server.requests.find(({ origin }) => origin === 'storage')?.range).toBe('bytes=50000-');
+  });
+});
+
+describe('a process that was given up, and wakes', () => {
+  const partial = () => `${join(cacheDirectory, 'models--org--minnow', 'blobs', graphHash())}.shoal.incomplete`;
+  const lockFile = () => partial().replace('incomplete', 'lock');
+
+  it('does not write into what another one has finished meanwhile', async () => {
+    await mkdir(dirname(partial()), { recursive: true });
+    await writeFile(partial(), graphBytes().subarray(0, 50_000));
+    const sleeper = await open(partial(), 'a');
+    await writeFile(lockFile(), JSON.stringify({ host: 'elsewhere', pid: 1, id: 'x' }));
+    await utimes(lockFile(), new Date(0), new Date(0));
+    const directory = await pull();
+    await sleeper.appendFile('what it had received before it fell asleep');
+    await sleeper.close();
+    expect(await hasGraph(directory)).toBe(true);
+    expect(server.requests.find(({ origin }) => origin === 'storage')?.range).toBe('bytes=50000-');
+  });
+
+  it('leaves the file of its successor alone when it tries again', async () => {
+    server.mishaps.set(GRAPH, [{ breakAfter: 1000 }]);
+    // While it waits before it tries again, another takes its lock and begins.
+    const pause = async (): Promise<void> => {
+      await writeFile(lockFile(), JSON.stringify({ host: 'elsewhere', pid: 1, id: 'y' }));
+      await writeFile(partial(), 'the successor’s');
+    };
+    await expect(pull('org/minnow', { dependencies: { pause } })).rejects.toThrow(/another process took over/);
+    expect(await readFile(partial(), 'utf8')).toBe('the successor’s');
+    expect(await readFile(lockFile(), 'utf8')).toContain('elsewhere');
   });
 });
 
