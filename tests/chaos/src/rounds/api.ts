@@ -1,5 +1,4 @@
 import { type Scenario, USUAL } from './scenario.ts';
-import { spread } from './statistics.ts';
 import { playRound, Rounds } from './strike-round.ts';
 
 export const killApi: Scenario = {
@@ -9,9 +8,8 @@ export const killApi: Scenario = {
   rounds: 50,
   async play(arena, rounds) {
     const { apis } = arena.cluster;
-    const played = new Rounds();
     let moved = 0;
-    await played.play(arena, rounds, async (index) => {
+    const played = await Rounds.play(arena, rounds, async (index) => {
       const api = index % apis.length;
       const result = await playRound(arena, {
         api,
@@ -25,6 +23,6 @@ export const killApi: Scenario = {
       // Otherwise it died between two answers, and nothing was shown.
       return broken === 0 ? undefined : result;
     });
-    return { ...played.counts, readersMoved: moved, ...spread('pauseMs', played.all('pauses')) };
+    return { ...played.countsAndPauses, readersMoved: moved };
   },
 };

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Scenario, USUAL } from './scenario.ts';
-import { spread } from './statistics.ts';
 import { playRound, Rounds } from './strike-round.ts';
 
 const FROZEN_MS = 7_000;
@@ -13,8 +12,7 @@ export const freezeRedis: Scenario = {
   rounds: 10,
   async play(arena, rounds) {
     const { redis } = arena.cluster;
-    const played = new Rounds();
-    await played.play(arena, rounds, async () => {
+    const played = await Rounds.play(arena, rounds, async () => {
       const result = await playRound(arena, {
         pieces: arena.random.between(5, 60),
         strike: async () => {
@@ -27,7 +25,7 @@ export const freezeRedis: Scenario = {
       if (result !== undefined && result.continued > 0) arena.ledger.find(`${result.continued} jobs ran twice`);
       return result;
     });
-    return { ...played.counts, ...spread('pauseMs', played.all('pauses')) };
+    return played.countsAndPauses;
   },
 };
 
@@ -38,8 +36,7 @@ export const restartRedis: Scenario = {
   rounds: 10,
   async play(arena, rounds) {
     const { redis } = arena.cluster;
-    const played = new Rounds();
-    await played.play(arena, rounds, () =>
+    const played = await Rounds.play(arena, rounds, () =>
       playRound(arena, {
         // More than can run at once: some wait, some run.
         count: 48,
@@ -52,7 +49,7 @@ export const restartRedis: Scenario = {
         },
       }),
     );
-    return { ...played.counts, ...spread('pauseMs', played.all('pauses')) };
+    return played.countsAndPauses;
   },
 };
 
@@ -63,8 +60,7 @@ export const fullRedis: Scenario = {
   rounds: 5,
   async play(arena, rounds) {
     const { probe } = arena.cluster;
-    const played = new Rounds();
-    await played.play(arena, rounds, () =>
+    const played = await Rounds.play(arena, rounds, () =>
       playRound(arena, {
         pieces: arena.random.between(5, 60),
         strike: async () => {
@@ -74,6 +70,6 @@ export const fullRedis: Scenario = {
         },
       }),
     );
-    return { ...played.counts, ...spread('pauseMs', played.all('pauses')) };
+    return played.countsAndPauses;
   },
 };

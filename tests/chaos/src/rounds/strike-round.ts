@@ -2,6 +2,7 @@ import type { Entry } from '../ledger/entry.ts';
 import { ClaimsWatch } from './claims-watch.ts';
 import { OpenStreams, type OpenStreamsOptions } from './open-streams.ts';
 import type { Arena } from './scenario.ts';
+import { spread } from './statistics.ts';
 
 export interface RoundOptions extends Partial<OpenStreamsOptions> {
   /** Pieces that every stream has been read before the strike, at least. */
@@ -99,7 +100,17 @@ export class Rounds {
   readonly results: RoundResult[] = [];
 
   /** Plays until so many rounds have shown something; gives up after twice as many. */
-  async play(arena: Arena, rounds: number, round: (index: number) => Promise<RoundResult | undefined>): Promise<void> {
+  static async play(
+    arena: Arena,
+    rounds: number,
+    round: (index: number) => Promise<RoundResult | undefined>,
+  ): Promise<Rounds> {
+    const played = new Rounds();
+    await played.#play(arena, rounds, round);
+    return played;
+  }
+
+  async #play(arena: Arena, rounds: number, round: (index: number) => Promise<RoundResult | undefined>): Promise<void> {
     for (let attempt = 0; attempt < 2 * rounds + 2 && this.results.length < rounds; attempt++) {
       if (arena.signal.aborted) break;
       const result = await round(attempt);
@@ -131,6 +142,11 @@ export class Rounds {
       identical: this.sum('identical'),
       continued: this.sum('continued'),
     };
+  }
+
+  /** What most rounds come to: the counts, and how long their streams stood still. */
+  get countsAndPauses(): Record<string, number> {
+    return { ...this.counts, ...spread('pauseMs', this.all('pauses')) };
   }
 }
 

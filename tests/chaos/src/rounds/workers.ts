@@ -30,8 +30,7 @@ export const killWorker: Scenario = {
   title: 'kill -9 of a worker in mid-stream',
   rounds: 50,
   async play(arena, rounds) {
-    const played = new Rounds();
-    await played.play(arena, rounds, (index) =>
+    const played = await Rounds.play(arena, rounds, (index) =>
       strikeWorker(arena, index, {
         pieces: arena.random.between(5, 120),
         strike: async (victim) => void victim.signal('SIGKILL'),
@@ -51,8 +50,7 @@ export const pauseWorker: Scenario = {
   title: 'SIGSTOP of a worker for 20 s',
   rounds: 10,
   async play(arena, rounds) {
-    const played = new Rounds();
-    await played.play(arena, rounds, (index) =>
+    const played = await Rounds.play(arena, rounds, (index) =>
       strikeWorker(arena, index, {
         pieces: arena.random.between(5, 80),
         strike: async (victim) => {
@@ -74,8 +72,7 @@ export const hangEngine: Scenario = {
   title: `an engine that hangs in a native call, STEP_TIMEOUT_MS=${STEP_TIMEOUT_MS}`,
   rounds: 5,
   async play(arena, rounds) {
-    const played = new Rounds();
-    await played.play(arena, rounds, (index) =>
+    const played = await Rounds.play(arena, rounds, (index) =>
       strikeWorker(arena, index, {
         pieces: arena.random.between(5, 80),
         strike: async (victim) => {
@@ -102,8 +99,7 @@ export const drainWorker: Scenario = {
   title: 'SIGTERM of a busy worker that has no time to finish',
   rounds: 10,
   async play(arena, rounds) {
-    const played = new Rounds();
-    await played.play(arena, rounds, async (index) => {
+    const played = await Rounds.play(arena, rounds, async (index) => {
       const result = await strikeWorker(arena, index, {
         pieces: 5,
         strike: async (victim) => void victim.signal('SIGTERM'),
@@ -115,10 +111,6 @@ export const drainWorker: Scenario = {
       }
       return result;
     });
-    return {
-      ...played.counts,
-      ...spread('claimedAfterMs', played.all('detections')),
-      ...spread('pauseMs', played.all('pauses')),
-    };
+    return { ...played.countsAndPauses, ...spread('claimedAfterMs', played.all('detections')) };
   },
 };
