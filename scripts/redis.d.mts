@@ -7,6 +7,8 @@ export interface LaunchRedisOptions {
   port?: number;
   /** Append-only file, fsynced every second. Default true. */
   appendonly?: boolean;
+  /** More of redis-server's own arguments, such as `--cluster-enabled yes`; only a program started here heeds them. */
+  args?: readonly string[];
 }
 
 export type RedisSource = 'REDIS_URL' | 'path' | 'debian-package' | 'docker';

@@ -80,10 +80,13 @@ async function launchBinary(binary, options, log) {
     if (temporary) rmSync(dataDir, { recursive: true, force: true });
   };
   const appendonly = options.appendonly ?? true;
-  let { child, port } = await startOnFreePort(binary, { dataDir, appendonly, port: options.port }).catch((error) => {
-    removeData();
-    throw error;
-  });
+  const more = options.args ?? [];
+  let { child, port } = await startOnFreePort(binary, { dataDir, appendonly, more, port: options.port }).catch(
+    (error) => {
+      removeData();
+      throw error;
+    },
+  );
   log(`Redis: ${binary.version} on 127.0.0.1:${port}, pid ${child.process.pid}`);
 
   const onExit = () => {
@@ -108,7 +111,7 @@ async function launchBinary(binary, options, log) {
     kill: () => endChild(child, 'SIGKILL'),
     async restart() {
       await endChild(child, 'SIGTERM');
-      child = await startServer(binary, { dataDir, appendonly, port });
+      child = await startServer(binary, { dataDir, appendonly, more, port });
     },
   };
 }
@@ -116,7 +119,7 @@ async function launchBinary(binary, options, log) {
 /**
  * Another process may take a free port between our look and Redis' bind: a few attempts, then the error.
  * @param {import('./redis/binary.mjs').RedisBinary} binary
- * @param {{ dataDir: string, appendonly: boolean, port: number | undefined }} settings
+ * @param {{ dataDir: string, appendonly: boolean, more: readonly string[], port: number | undefined }} settings
  */
 async function startOnFreePort(binary, settings) {
   for (let attempt = 1; ; attempt++) {
@@ -131,15 +134,16 @@ async function startOnFreePort(binary, settings) {
 
 /**
  * @param {import('./redis/binary.mjs').RedisBinary} binary
- * @param {{ dataDir: string, appendonly: boolean, port: number }} settings
+ * @param {{ dataDir: string, appendonly: boolean, more: readonly string[], port: number }} settings
  */
-async function startServer(binary, { dataDir, appendonly, port }) {
+async function startServer(binary, { dataDir, appendonly, more, port }) {
   const logFile = join(dataDir, 'redis.log');
   const output = openSync(logFile, 'a');
   const args = [
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dataDir, '--daemonize', 'no'],
     ...['--appendonly', appendonly ? 'yes' : 'no', '--appendfsync', 'everysec', '--save', ''],
     ...['--maxmemory-policy', 'noeviction'],
+    ...more,
   ];
   const { command, args: wrapped } = dieWithParent(binary.path, args);
   const child = {

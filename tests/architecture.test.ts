@@ -155,13 +155,14 @@ describe('dependencies', () => {
 
   it.each(rooms.map((room) => [room.name, room] as const))('of %s are those that it imports', (_, room) => {
     const runtime = Object.keys(room.manifest.dependencies ?? {});
+    const peers = Object.keys(room.manifest.peerDependencies ?? {});
     const known = new Set([...runtime, ...Object.keys(room.manifest.devDependencies ?? {}), ...rootDevDependencies]);
     const undeclared = room.files.flatMap((file) =>
       file.imports.flatMap(({ specifier, typeOnly }) => {
         const name = packageOf(specifier);
         if (name === undefined || name === room.manifest.name) return [];
         const installed = file.production && !typeOnly && !BUNDLED.includes(room.manifest.name);
-        const declared = installed ? runtime.includes(name) : known.has(name);
+        const declared = installed ? runtime.includes(name) || peers.includes(name) : known.has(name);
         return declared ? [] : [`${file.path} imports ${name}`];
       }),
     );

@@ -26,6 +26,8 @@ interface Manifest {
   readonly name: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+  /** What its user brings, or leaves out. */
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 /** A package or an app. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
@@ -67,6 +68,38 @@ describe('a start that cannot succeed', () => {
     expect(told(child.output)).toHaveLength(1);
     expect(told(child.output)[0]).toContain(named);
     expect(child.output).not.toContain('    at ');
+  });
+
+  it('worker: a model that is long in coming is waited for, alive and with a reason', { timeout: 60_000 }, async () => {
+    // A hub that takes every request and answers none.
+    const hub = createHttpServer(() => {});
+    await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
+    closers.push(async () => {
+      hub.closeAllConnections();
+      await new Promise((resolve) => hub.close(resolve));
+    });
+    const address = hub.address();
+    const endpoint = `http://127.0.0.1:${address !== null && typeof address === 'object' ? address.port : 0}`;
+    const metricsPort = String(await freePort());
+    const child = start('worker', {
+      MODEL: 'org/large',
+      HF_ENDPOINT: endpoint,
+      MODEL_NAME: 'large',
+      METRICS_PORT: metricsPort,
+    });
+    const ask = async (path: string): Promise<{ status: number; text: string }> => {
+      const response = await fetch(`http://127.0.0.1:${metricsPort}${path}`, { signal: AbortSignal.timeout(4_000) });
+      return { status: response.status, text: await response.text() };
+    };
+    const live = () =>
+      ask('/health/live').then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    expect(await waitUntil(live, { limitMs: LIMIT_MS, everyMs: 100 }), child.output).toBe(true);
+    expect(await ask('/health/ready')).toEqual({ status: 503, text: '{"status":"looking for the model"}' });
+    // It can be scraped: a worker that fetches its model is no target that is down.
+    expect((await ask('/metrics')).text).toMatch(/^shoal_slots\{model="large"\} 0$/m);
   });
 
   it('every process: a wrong Redis password is said in one line, and waited for', { timeout: 90_000 }, async () => {

@@ -39,6 +39,7 @@ interface Manifest {
   data?: Record<string, string>;
   spec?: {
     replicas?: number;
+    progressDeadlineSeconds?: number;
     selector?: { matchLabels?: Record<string, string> } & Record<string, unknown>;
     scaleTargetRef?: { name: string };
     triggers?: { metadata: { query: string } }[];
@@ -59,6 +60,7 @@ interface Container {
   image: string;
   env?: { name: string; value?: string; valueFrom?: { secretKeyRef: { name: string; key: string } } }[];
   envFrom?: { configMapRef: { name: string } }[];
+  startupProbe?: object;
   readinessProbe?: object;
   livenessProbe?: object;
   resources: { requests?: object; limits?: Record<string, string> };
@@ -182,6 +184,18 @@ describe.each(['local', 'production'])('infra/k8s/overlays/%s', (overlay) => {
       const drain = Number(pod.containers[0]?.env?.find((entry) => entry.name === 'DRAIN_TIMEOUT_MS')?.value);
       expect(drain, name).toBeGreaterThan(0);
       expect((pod.terminationGracePeriodSeconds ?? 0) * 1000, name).toBeGreaterThan(drain);
+    }
+  });
+
+  it('does not kill a worker that waits for its model, nor gives up its roll-out', () => {
+    for (const { metadata, spec } of workloads()) {
+      if (!metadata.name.startsWith('shoal-worker')) continue;
+      const [container] = spec?.template?.spec?.containers ?? [];
+      for (const probe of [container?.startupProbe, container?.livenessProbe]) {
+        expect(probe, metadata.name).toMatchObject({ httpGet: { path: '/health/live', port: 'metrics' } });
+      }
+      expect(container?.readinessProbe).toMatchObject({ httpGet: { path: '/health/ready', port: 'metrics' } });
+      expect(spec?.progressDeadlineSeconds ?? 600, metadata.name).toBeGreaterThanOrEqual(3_600);
     }
   });
 

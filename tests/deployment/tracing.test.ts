@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { context, propagation, trace } from '@opentelemetry/api';
+import { httpClient } from '@shoal/client';
 import { redisClient } from '@shoal/client/redis';
 import { openBullQueue } from '@shoal/queue';
+import { Queue } from 'bullmq';
+import { BullMQOtel } from 'bullmq-otel';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { waitUntil } from '../../scripts/system/bounded.mjs';
 import { Cluster } from '../cluster/cluster.ts';
@@ -9,6 +13,8 @@ import { type CollectedSpan, TraceCollector } from '../cluster/trace-collector.t
 
 const PROMPT = 'What is 47 + 38?';
 const LIMIT_MS = 40_000;
+/** As a service that knows BullMQ and the wire, and nothing else of Shoal, would write it. */
+const FOREIGN_JOB = { v: 1, prompt: PROMPT, params: { temperature: 0, topP: 1, topK: 0, stop: [], maxTokens: 8 } };
 
 interface Caller {
   traceId: string;
@@ -72,6 +78,12 @@ describe('traces of real processes', () => {
     return job;
   }
 
+  /** A trace of its own, in which the job's links lead to the batch and the batch's to the job. */
+  function expectLinked(job: CollectedSpan, batches: CollectedSpan[]): void {
+    expect(batches.map((batch) => batch.traceId)).not.toContain(job.traceId);
+    expect(job.links?.map((link) => link.spanId)).toContain(batches[0]?.spanId);
+  }
+
   it('lead from HTTP through queue and batch to the last token', { timeout: 60_000 }, async () => {
     const callers = Array.from({ length: 4 }, caller);
     const answers = await Promise.all(
@@ -90,12 +102,30 @@ describe('traces of real processes', () => {
       expect(server).toMatchObject({ name: 'POST /v1/chat/completions', parentSpanId: spanId });
       const job = expectWorkersPart(spans, server?.spanId ?? '');
       expect(job.name).toBe('chat minnow');
-      expect(batches.map((batch) => batch.traceId)).not.toContain(traceId);
-      expect(job.links?.map((link) => link.spanId)).toContain(batches[0]?.spanId);
+      expectLinked(job, batches);
     }
     // Some of the four rode together: their batch names them all.
     const sizes = collector.spans.filter(({ name }) => name === 'batch minnow').map(({ links }) => links?.length ?? 0);
     expect(Math.max(...sizes)).toBeGreaterThan(1);
+  });
+
+  it('begin with @shoal/client over HTTP', { timeout: 60_000 }, async () => {
+    const { traceId, spanId } = caller();
+    const client = httpClient({ url: cluster.url, model: 'minnow' });
+    await withTrace({ traceId, spanId }, async () => {
+      await client.generate({ prompt: PROMPT, maxTokens: 8 });
+    });
+    await client.close();
+    const { spans, batches } = await arrived(traceId, ['shoal-api', 'shoal-worker']);
+    const server = spans.find(({ name }) => name === 'POST /v1/jobs');
+    expect(server).toMatchObject({ service: 'shoal-api', parentSpanId: spanId });
+    expectLinked(expectWorkersPart(spans, server?.spanId ?? ''), batches);
+    // Reading its events is part of the trace, too; that span ends last.
+    const read = () =>
+      collector
+        .ofTrace(traceId)
+        .some((span) => span.name === 'GET /v1/jobs/:id/events' && span.parentSpanId === spanId);
+    expect(await waitUntil(read, { limitMs: LIMIT_MS, everyMs: 50 })).toBe(true);
   });
 
   it('begin with @shoal/client on the queue itself', { timeout: 60_000 }, async () => {
@@ -108,27 +138,41 @@ describe('traces of real processes', () => {
     } finally {
       await client.close();
     }
-    const { spans } = await arrived(traceId, ['shoal-worker']);
-    expect(expectWorkersPart(spans, spanId).name).toBe('text_completion minnow');
+    const { spans, batches } = await arrived(traceId, ['shoal-worker']);
+    const job = expectWorkersPart(spans, spanId);
+    expect(job.name).toBe('text_completion minnow');
+    expectLinked(job, batches);
   });
 
-  // What bullmq-otel and BullMQ's clients in other languages write: the W3C headers as JSON.
+  it('begin with a BullMQ client that traces with bullmq-otel', { timeout: 60_000 }, async () => {
+    const { traceId, spanId } = caller();
+    const connection = new Redis(redisUrl);
+    await withTrace({ traceId, spanId }, async () => {
+      const telemetry = new BullMQOtel({ tracerName: 'a-service' });
+      const queue = new Queue('minnow', { connection, prefix: `{${cluster.prefix}:minnow}`, telemetry });
+      await queue.add('generate', FOREIGN_JOB);
+      await queue.close();
+    });
+    connection.disconnect();
+    const { spans, batches } = await arrived(traceId, ['shoal-worker']);
+    expectLinked(expectWorkersPart(spans, spanId), batches);
+  });
+
+  // What BullMQ's clients in other languages write: the W3C headers as JSON.
   it('begin with any BullMQ client that carries a trace', { timeout: 60_000 }, async () => {
     const { traceId, spanId, traceparent } = caller();
     const queue = openBullQueue({ redisUrl, prefix: cluster.prefix, model: 'minnow' });
-    const data = { v: 1, prompt: PROMPT, params: { temperature: 0, topP: 1, topK: 0, stop: [], maxTokens: 8 } };
-    await queue.add('generate', data, { telemetry: { metadata: JSON.stringify({ traceparent }) } });
-    const { spans } = await arrived(traceId, ['shoal-worker']);
-    expectWorkersPart(spans, spanId);
+    await queue.add('generate', FOREIGN_JOB, { telemetry: { metadata: JSON.stringify({ traceparent }) } });
+    const { spans, batches } = await arrived(traceId, ['shoal-worker']);
+    expectLinked(expectWorkersPart(spans, spanId), batches);
     await queue.close();
   });
 
   it('survive a carrier that is none', { timeout: 60_000 }, async () => {
     const queue = openBullQueue({ redisUrl, prefix: cluster.prefix, model: 'minnow' });
-    const data = { v: 1, prompt: PROMPT, params: { temperature: 0, topP: 1, topK: 0, stop: [], maxTokens: 8 } };
     const jobs = await Promise.all(
       ['nonsense', '[]', '{"traceparent":"00-zz"}'].map((metadata) =>
-        queue.add('generate', data, { telemetry: { metadata } }),
+        queue.add('generate', FOREIGN_JOB, { telemetry: { metadata } }),
       ),
     );
     const done = async () => (await Promise.all(jobs.map((job) => job.isCompleted()))).every(Boolean);

@@ -1,6 +1,13 @@
+import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Cluster } from '../cluster/cluster.ts';
+
+/** Minnow's vocabulary is bytes, in GPT-2's spelling. */
+function minnowIds(text: string): number[] {
+  const { model } = JSON.parse(readFileSync(new URL('../../models/minnow/tokenizer.json', import.meta.url), 'utf8'));
+  return [...text.replaceAll(' ', '\u0120')].map((character) => model.vocab[character]);
+}
 
 describe('the official OpenAI client, unmodified', () => {
   let cluster: Cluster;
@@ -23,6 +30,21 @@ describe('the official OpenAI client, unmodified', () => {
     expect(completion.choices[0]?.text).toContain('85');
     expect(completion.choices[0]?.finish_reason).toBe('stop');
     expect(completion.usage?.completion_tokens).toBeGreaterThan(0);
+  });
+
+  it('echoes a prompt of token ids, whole and streamed, before each of several answers', async () => {
+    const text = '47 + 38 =';
+    const ids = minnowIds(text);
+    const asked = { model: 'minnow', prompt: [ids, minnowIds('12 + 30 =')], temperature: 0, echo: true, n: 2 };
+    const whole = await client.completions.create(asked);
+    const plain = await client.completions.create({ ...asked, prompt: [text, '12 + 30 ='] });
+    expect(whole.choices.map((choice) => choice.text)).toEqual(plain.choices.map((choice) => choice.text));
+    expect(whole.choices[0]?.text).toMatch(/^47 \+ 38 =.*85/);
+    const texts = ['', '', '', ''];
+    for await (const chunk of await client.completions.create({ ...asked, stream: true })) {
+      for (const choice of chunk.choices) texts[choice.index] += choice.text;
+    }
+    expect(texts).toEqual(whole.choices.map((choice) => choice.text));
   });
 
   it('completes several prompts in one call, in order', async () => {

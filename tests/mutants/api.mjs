@@ -1,6 +1,7 @@
 // Breakages of the border: keys and tenants.
 
 const JOBS_TEST = 'apps/api/src/routes/jobs.test.ts';
+const KEYS_TEST = 'apps/api/src/routes/job-idempotency.test.ts';
 
 /** @type {import('../../scripts/mutants/list.mjs').Mutant[]} */
 export const apiMutants = [
@@ -10,6 +11,14 @@ export const apiMutants = [
     file: 'apps/api/src/plugins/auth.ts',
     search: 'if (timingSafeEqual(candidate.hash, hash)) tenant',
     replace: 'if (timingSafeEqual(candidate.hash, hash) || hash.length > 0) tenant',
+    tests: ['apps/api/src/routes/service.test.ts'],
+  },
+  {
+    name: 'paths-guarded-as-sent',
+    breaks: 'A path asks for a key however it is encoded.',
+    file: 'apps/api/src/plugins/route-path.ts',
+    search: 'return routeOptions.url ?? url;',
+    replace: 'return url;',
     tests: ['apps/api/src/routes/service.test.ts'],
   },
   {
@@ -26,7 +35,7 @@ export const apiMutants = [
     file: 'apps/api/src/generate/submit-jobs.ts',
     search: 'if (view !== undefined && view.fingerprint !== draft.request.fingerprint) throw conflict();',
     replace: 'if (view === null) throw conflict();',
-    tests: [JOBS_TEST],
+    tests: [KEYS_TEST],
   },
   {
     name: 'keys-meet-across-tenants',
@@ -34,6 +43,6 @@ export const apiMutants = [
     file: 'apps/api/src/generate/submit-jobs.ts',
     search: 'hash(JSON.stringify([tenant ?? null, key]))',
     replace: 'hash(JSON.stringify([null, key]))',
-    tests: [JOBS_TEST],
+    tests: [KEYS_TEST],
   },
 ];

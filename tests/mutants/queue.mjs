@@ -12,7 +12,7 @@ export const queueMutants = [
   {
     name: 'fence-removed',
     breaks: 'One answer: a worker that lost its lock writes nothing.',
-    file: 'packages/queue/src/lua/step.ts',
+    file: 'packages/queue/src/lua/held-job.ts',
     search: 'if holder ~= token and (holder or LOCK_MS == 0 or not keepLock(id, token)) then return false end',
     replace: 'if not holder and not keepLock(id, token) then return false end',
     tests: [STEP_TEST],
@@ -28,7 +28,7 @@ export const queueMutants = [
   {
     name: 'overlap-appended',
     breaks: 'Emits are exact: what the log has already is skipped, not appended.',
-    file: 'packages/queue/src/lua/step.ts',
+    file: 'packages/queue/src/lua/held-job.ts',
     search: 'if length ~= position then return length end',
     replace: 'if length < position then return length end',
     tests: [STEP_TEST],
@@ -36,7 +36,7 @@ export const queueMutants = [
   {
     name: 'gap-appended',
     breaks: 'Emits are exact: a gap is refused.',
-    file: 'packages/queue/src/lua/step.ts',
+    file: 'packages/queue/src/lua/held-job.ts',
     search: 'if length ~= position then return length end',
     replace: 'if length > position then return length end',
     tests: [STEP_TEST],
@@ -53,8 +53,8 @@ export const queueMutants = [
     name: 'end-without-lock-check',
     breaks: 'One answer: only the holder of the lock ends a job.',
     file: 'packages/queue/src/lua/jobs.ts',
-    search: 'FINISH_OPTIONS.token = token',
-    replace: "FINISH_OPTIONS.token = '0'",
+    search: 'finishOptions.token = token',
+    replace: "finishOptions.token = '0'",
     tests: [STEP_TEST],
   },
   {
@@ -119,7 +119,7 @@ export const queueMutants = [
   {
     name: 'lost-cancel-call',
     breaks: 'Cancelled means stopped, also when the call is lost: the worker finds the mark.',
-    file: 'packages/queue/src/lua/step.ts',
+    file: 'packages/queue/src/lua/held-job.ts',
     search: "if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end",
     replace: '',
     tests: [CONSUMER_TEST],

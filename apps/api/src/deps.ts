@@ -1,6 +1,7 @@
 import type { ApiConfig } from '@shoal/config';
 import type { TenantLedger } from '@shoal/queue';
 import type { ApiMetrics, Logger } from '@shoal/telemetry';
+import type { RequestScopes } from './generate/request-scope.ts';
 import type { Models } from './models.ts';
 import type { TenantLimits } from './plugins/tenant-limits.ts';
 
@@ -29,6 +30,6 @@ export interface ServerDeps {
 /** What the routes work with: the parts, and what the server itself keeps. */
 export interface ServerContext extends ServerDeps {
   readonly limits: TenantLimits;
-  /** Aborted when what is still in flight must end. */
-  readonly shutdown: AbortSignal;
+  /** What is in flight; ended when the server must go. */
+  readonly scopes: RequestScopes;
 }

@@ -34,6 +34,7 @@ export class RedisModels implements Models {
   readonly #registry: ModelRegistry;
   readonly #health: RedisHealth;
   readonly #queues = new Map<string, ModelQueue & { activity: ActivityFeed }>();
+  readonly #servedOf = new WeakMap<ListedModel, ServedModel>();
   #listed = new Map<string, ListedModel>();
   #readAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
@@ -51,18 +52,24 @@ export class RedisModels implements Models {
     else if (age > STALE_MS) this.#read().catch(() => {});
     const listed = this.#listed.get(name);
     if (listed === undefined) return undefined;
-    const queue = this.#queue(name);
-    await queue.ready();
-    const reports = () => this.#registry.reports(name);
-    return { ...listed, producer: queue.producer, replies: queue.replies, activity: queue.activity, reports };
+    await this.#queue(name).ready();
+    return this.#served(listed);
   }
 
   async list(): Promise<ServedModel[]> {
     if (performance.now() - this.#readAt > SHORTEST_INTERVAL_MS) await this.#read();
-    return [...this.#listed.values()].map(({ card, workers }) => {
-      const { producer, replies, activity } = this.#queue(card.name);
-      return { card, workers, producer, replies, activity, reports: () => this.#registry.reports(card.name) };
-    });
+    return [...this.#listed.values()].map((listed) => this.#served(listed));
+  }
+
+  /** Made once for each reading of the list: every request asks for one. */
+  #served(listed: ListedModel): ServedModel {
+    const known = this.#servedOf.get(listed);
+    if (known !== undefined) return known;
+    const { name } = listed.card;
+    const { producer, replies, activity } = this.#queue(name);
+    const served = { ...listed, producer, replies, activity, reports: () => this.#registry.reports(name) };
+    this.#servedOf.set(listed, served);
+    return served;
   }
 
   async ping(): Promise<void> {

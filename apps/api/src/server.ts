@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { App } from './app.ts';
 import type { ServerDeps } from './deps.ts';
+import { RequestScopes } from './generate/request-scope.ts';
 import { type Admission, installAdmission } from './plugins/admission.ts';
 import { installAuth } from './plugins/auth.ts';
 import { installBody } from './plugins/body.ts';
@@ -40,8 +40,6 @@ const LAST_BYTES_MS = 1_000;
 /** Builds the server from its parts; it listens nowhere yet. */
 export function buildServer(deps: ServerDeps): ApiServer {
   const shutdown = new AbortController();
-  // Every request in flight listens to it.
-  setMaxListeners(0, shutdown.signal);
   const arrivalMs = deps.arrivalMs ?? ARRIVAL_MS;
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const app: App = fastify({
@@ -71,7 +69,7 @@ export function buildServer(deps: ServerDeps): ApiServer {
     ledger: deps.ledger ?? new ProcessLedger(deps.clock),
     randomId: randomUUID,
   });
-  const context = { ...deps, limits, shutdown: shutdown.signal };
+  const context = { ...deps, limits, scopes: new RequestScopes(shutdown.signal) };
   installDocs(app);
   // In a plugin of their own, so that the routes come after the hooks that document them.
   app.register(async (plugin) => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { GenerateRequest } from '@shoal/protocol';
-import { type ClaimedJob, modelKeys, openConsumer, openProducer, openRegistry } from '@shoal/queue';
+import { type ClaimedJob, modelKeys, openBullQueue, openConsumer, openProducer, openRegistry } from '@shoal/queue';
 import { createLogger } from '@shoal/telemetry';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
@@ -89,6 +89,16 @@ test('a job that is retried begins anew: no token log, no deadline of its first 
   expect(claims[1]?.request.prompt).toBe('hello');
 });
 
+test('a waiting job of another client, whose id is a number, can be removed', async () => {
+  const press = await boardOver();
+  const bull = openBullQueue({ redisUrl, prefix, model });
+  closers.push(() => bull.close());
+  const { id } = await bull.add('generate', request, { priority: 6 });
+  expect(id).toBe('1');
+  expect(await press('1/clean')).toBe(204);
+  expect(await bull.getJob('1')).toBeUndefined();
+});
+
 test('a finished job that is removed, or cleaned, takes its token log with it', async () => {
   const press = await boardOver();
   worker((job) => {
@@ -122,14 +132,21 @@ test('emptying a queue cancels what waits, so that nobody waits for nothing', as
 
 test('a paused queue gives nothing out, and says so; resumed, it does', async () => {
   const press = await boardOver();
-  expect(await press('pause')).toBe(200);
-  const claims = worker((job) => void job.fail(failure));
+  const claims = worker((job) => {
+    // The first one is held, so that its worker has something to write while the queue is paused.
+    if (job.id !== 'held') void job.fail(failure);
+  });
   const jobs = producer();
-  await jobs.submit(request, { id: 'job-1', priority: 5 });
-  await vi.waitFor(async () => expect(await jobs.inspect()).toMatchObject({ paused: true, running: 0 }), 2000);
-  expect(claims).toEqual([]);
-  expect(await press('resume')).toBe(200);
+  await jobs.submit(request, { id: 'held', priority: 5 });
   await vi.waitFor(() => expect(claims).toHaveLength(1), 5000);
+  expect(await press('pause')).toBe(200);
+  await jobs.submit(request, { id: 'job-1', priority: 5 });
+  // Its end is a step of a worker with room for more: that is when it would claim.
+  await claims[0]?.fail(failure);
+  expect(await jobs.inspect()).toMatchObject({ paused: true, running: 0 });
+  expect(claims).toHaveLength(1);
+  expect(await press('resume')).toBe(200);
+  await vi.waitFor(() => expect(claims).toHaveLength(2), 5000);
   expect(await jobs.inspect()).toMatchObject({ paused: false });
 });
 

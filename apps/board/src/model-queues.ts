@@ -4,7 +4,7 @@ import type { Logger } from '@shoal/telemetry';
 import { readableRequest, readableResult } from './readable.ts';
 import { ShoalQueueAdapter } from './shoal-queue-adapter.ts';
 
-/** Most queues that the board opens, each with a connection of its own. */
+/** Most queues that the board opens, each with three connections of its own: to look, to cancel, to clean up. */
 const MAX_QUEUES = 200;
 const POLL_MS = 5_000;
 

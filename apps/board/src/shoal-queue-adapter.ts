@@ -1,4 +1,5 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { ShoalError } from '@shoal/protocol';
 import type { JobActions, Producer } from '@shoal/queue';
 import type { Job, Queue } from 'bullmq';
 
@@ -60,11 +61,20 @@ export class ShoalQueueAdapter extends BullMQAdapter {
       await retry(state, { resetAttemptsMade: true, resetAttemptsStarted: true });
     };
     job.remove = async (options) => {
-      if (!(await job.isCompleted()) && !(await job.isFailed())) await this.#producer.cancel(idOf(job));
+      if (!(await job.isCompleted()) && !(await job.isFailed())) await this.#cancel(job);
       await remove(options);
       await this.#actions.forget([idOf(job)]);
     };
     return job;
+  }
+
+  /** BullMQ's own ids are numbers, which no reader of Shoal's can wait for. */
+  async #cancel(job: Job): Promise<void> {
+    try {
+      await this.#producer.cancel(idOf(job));
+    } catch (error) {
+      if (!(error instanceof ShoalError && error.code === 'invalid_request_error')) throw error;
+    }
   }
 
   /** A job that is none of Shoal's has an id that cannot be cancelled. */

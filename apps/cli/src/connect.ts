@@ -3,23 +3,33 @@ import { redisClient } from '@shoal/client/redis';
 import { Option } from 'commander';
 import { type Environment, UsageError } from './terminal.ts';
 
-/** Options of every command that say where Shoal is. */
-export interface Where {
+/** Options that say where the API is. */
+export interface WhereApi {
   url: string;
   apiKey?: string;
-  redis?: string;
-  prefix: string;
   model?: string;
 }
 
-export function whereOptions(env: Environment): Option[] {
+/** Options of most commands: where Shoal is, be it the API or the queue. */
+export interface Where extends WhereApi {
+  redis?: string;
+  prefix: string;
+}
+
+export function apiOptions(env: Environment): Option[] {
   return [
     new Option('--url <url>', 'the API [SHOAL_URL]').default(env.SHOAL_URL ?? 'http://127.0.0.1:3000'),
     // Not as a default, which --help would show.
     new Option('--api-key <key>', 'key for the API [SHOAL_API_KEY]'),
+    new Option('--model <name>', 'a served model [SHOAL_MODEL]; see `shoal queues`'),
+  ];
+}
+
+export function whereOptions(env: Environment): Option[] {
+  return [
+    ...apiOptions(env),
     new Option('--redis <url>', 'use the queue itself, without the API; needs --model'),
     new Option('--prefix <prefix>', "the cluster's QUEUE_PREFIX, with --redis").default('shoal'),
-    new Option('--model <name>', 'a served model [SHOAL_MODEL]; see `shoal queues`'),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { type ShoalClient, ShoalError } from '@shoal/client';
 import { Command, CommanderError } from 'commander';
+import { benchCommand } from './commands/bench.ts';
 import { cancelCommand } from './commands/cancel.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { modelCommand } from './commands/model.ts';
@@ -50,6 +51,7 @@ function programOf(terminal: Terminal, withClient: WithClient, run: RunCommand):
     for (const option of whereOptions(terminal.env)) command.addOption(option);
     program.addCommand(command);
   }
+  program.addCommand(benchCommand(terminal, run));
   program.addCommand(modelCommand(terminal, run));
   for (const command of settingsCommands(terminal)) program.addCommand(command);
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {

@@ -36,10 +36,10 @@ export async function handle(job: ClaimedJob, engine: GenerationEngine, options:
 
 /** A job that another worker began continues from what it logged. */
 function toEngineRequest({ id, request, logged }: ClaimedJob, mode: ResumeMode): EngineRequest {
-  const { prompt, messages, promptTokenIds, params, tenant } = request;
+  const { prompt, messages, promptTokenIds, params, tenant, echo } = request;
   const { tokenIds, choices } = logged;
   const resumeFrom = tokenIds.length === 0 ? undefined : { tokenIds, choices, fast: mode === 'fast' };
-  return { id, prompt, messages, promptTokenIds, params, tenant, resumeFrom };
+  return { id, prompt, messages, promptTokenIds, params, tenant, echo, resumeFrom };
 }
 
 function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): GenerateResult {

@@ -8,6 +8,7 @@ function liveSettings() {
   const live = new LiveSettings({
     atStart,
     slots: 16,
+    batching: 'continuous',
     read: async () => seen.raw,
     apply: (tuning) => void seen.applied.push(tuning),
     logger: { info: () => {}, warn: (line: unknown) => void seen.warnings.push(line) },
@@ -34,6 +35,19 @@ test('a batch is never larger than the slots there are', async () => {
   expect(await look({ MAX_BATCH_SIZE: '1000' })).toMatchObject({ maxBatchSize: 16 });
 });
 
+test.each([
+  ['continuous', 4, 2],
+  ['static', 8, 4],
+] as const)('%s batching claims no more than there are slots for, from the start', async (batching, begun, changed) => {
+  const live = new LiveSettings({
+    ...{ atStart, slots: 4, batching, apply: () => {}, logger: { info: () => {}, warn: () => {} } },
+    read: async () => ({ MAX_BATCH_SIZE: '2' }),
+  });
+  expect(live.capacity).toBe(begun);
+  await live.look();
+  expect(live.capacity).toBe(changed);
+});
+
 test('a malformed change is told once and leaves everything as it was', async () => {
   const { look, seen } = liveSettings();
   await look({ MAX_BATCH_TOKENS: '512', MAX_BATCH_SIZE: '4' });
@@ -55,6 +69,7 @@ test('while Redis is away, what is in force stays', async () => {
   const live = new LiveSettings({
     atStart,
     slots: 16,
+    batching: 'continuous',
     read: () => Promise.reject(new Error('away')),
     apply: () => {
       throw new Error('nothing has changed');

@@ -13,6 +13,7 @@ export interface LiveSettingsOptions {
   atStart: WorkerTuning;
   /** Slots of the engine: no batch is larger. */
   slots: number;
+  batching: 'continuous' | 'static';
   /** The model's changed settings, by environment name, unchecked. */
   read: () => Promise<Record<string, string>>;
   /** Called with all of them when any has changed. */
@@ -40,6 +41,15 @@ export class LiveSettings {
 
   get inForce(): Readonly<WorkerTuning> {
     return this.#inForce;
+  }
+
+  /**
+   * Jobs that the worker may hold: only what can run now, so that no job waits inside a busy worker while another is free.
+   * A static batch runs to its end: there, the next one fills meanwhile.
+   */
+  get capacity(): number {
+    const { maxBatchSize } = this.#inForce;
+    return this.#options.batching === 'static' ? 2 * maxBatchSize : maxBatchSize;
   }
 
   start(): void {

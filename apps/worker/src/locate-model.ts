@@ -1,14 +1,33 @@
 import { hubAccess, type WorkerConfig } from '@shoal/config';
 import { locateModel, type PullEvent } from '@shoal/engine';
 import type { Logger } from '@shoal/telemetry';
+import type { HealthServer } from './health-server.ts';
 
 /** A download is heard of this often. */
 const REPORT_INTERVAL_MS = 5_000;
 
-/** The directory of the configured model, downloaded as far as it is not there; the log tells how far it is. */
-export async function locate(config: Readonly<WorkerConfig>, logger: Logger): Promise<string> {
-  const onEvent = downloadLog(logger, () => performance.now());
-  return locateModel(config.model, { dtype: config.modelDtype, hub: hubAccess(config), onEvent });
+/** The directory of the configured model, downloaded as far as it is not there; log and `health` tell how far it is. */
+export async function locate(
+  config: Readonly<WorkerConfig>,
+  logger: Logger,
+  health: Pick<HealthServer, 'phase' | 'download'>,
+): Promise<string> {
+  const log = downloadLog(logger, () => performance.now());
+  const onEvent = (event: PullEvent): void => {
+    tellHealth(health, event);
+    log(event);
+  };
+  return await locateModel(config.model, { dtype: config.modelDtype, hub: hubAccess(config), onEvent });
+}
+
+/** A download that has nothing to fetch is none. */
+export function tellHealth(health: Pick<HealthServer, 'phase' | 'download'>, event: PullEvent): void {
+  if (event.type === 'listed' && event.missingBytes > 0) {
+    health.phase = 'downloading the model';
+    health.download = { bytesDone: event.bytes - event.missingBytes, bytes: event.bytes };
+  } else if (event.type === 'progress') {
+    health.download = { bytesDone: event.bytesDone, bytes: event.bytes };
+  }
 }
 
 /** @param now a clock in milliseconds */

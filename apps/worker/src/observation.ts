@@ -20,8 +20,9 @@ export interface ObservationParts {
   id: string;
   config: Readonly<WorkerConfig>;
   logger: Logger;
-  engine: Pick<GenerationEngine, 'observe' | 'stats'>;
 }
+
+type ObservedEngine = Pick<GenerationEngine, 'observe' | 'stats'>;
 
 /** All that a worker tells of itself: metrics, spans, a log line per request, the figures of its heartbeat. */
 export class Observation {
@@ -31,28 +32,34 @@ export class Observation {
   readonly #jobs: JobSpans | undefined;
   readonly #throughput = new Throughput(() => performance.now());
   readonly #startedAt = Date.now();
+  #engine: ObservedEngine | undefined;
 
   private constructor(parts: ObservationParts, tracing: Tracing | undefined) {
-    const { id: worker, config, engine } = parts;
+    const { id: worker, config } = parts;
     const { modelName: model } = config;
     this.#parts = parts;
     this.#tracing = tracing;
-    const enabled = config.metrics === 'on';
-    this.metrics = createWorkerMetrics({ model, stats: () => engine.stats(), enabled });
-    if (enabled) observeEngine(engine, this.metrics);
-    engine.observe((fact) => {
-      if (fact.type === 'sample') this.#throughput.add(fact.tokens);
-    });
+    this.metrics = createWorkerMetrics({ model, stats: () => this.#engine?.stats(), enabled: config.metrics === 'on' });
     this.#jobs = tracing?.jobs({ model, worker });
-    if (tracing === undefined || this.#jobs === undefined) return;
-    const batches = tracing.batches({ model, worker, jobs: this.#jobs });
-    engine.observe((fact) => batches.record(fact));
   }
 
   static async start(parts: ObservationParts): Promise<Observation> {
     const { otlpEndpoint: endpoint, otlpHeaders: headers, traceSample: sample } = parts.config;
     const tracing = await startTracing({ service: 'shoal-worker', instance: parts.id, endpoint, headers, sample });
     return new Observation(parts, tracing);
+  }
+
+  /** From now on it tells of this engine, too: the process is watched before its model is there. */
+  attach(engine: ObservedEngine): void {
+    this.#engine = engine;
+    const { id: worker, config } = this.#parts;
+    if (config.metrics === 'on') observeEngine(engine, this.metrics);
+    engine.observe((fact) => {
+      if (fact.type === 'sample') this.#throughput.add(fact.tokens);
+    });
+    if (this.#tracing === undefined || this.#jobs === undefined) return;
+    const batches = this.#tracing.batches({ model: config.modelName, worker, jobs: this.#jobs });
+    engine.observe((fact) => batches.record(fact));
   }
 
   observe(consumer: Pick<Consumer, 'observe'>): void {
@@ -68,7 +75,8 @@ export class Observation {
   }
 
   report(state: WorkerReport['state'], settings: Record<string, string>): WorkerReport {
-    const { slots, running, waiting, kvUsedTokens, kvBudgetTokens } = this.#parts.engine.stats();
+    const stats = this.#engine?.stats() ?? { slots: 0, running: 0, waiting: 0, kvUsedTokens: 0, kvBudgetTokens: 0 };
+    const { slots, running, waiting, kvUsedTokens, kvBudgetTokens } = stats;
     const tokensPerSecond = this.#throughput.perSecond;
     const figures = { slots, running, waiting, kvUsedTokens, kvBudgetTokens, tokensPerSecond };
     return { worker: this.#parts.id, state, ...figures, settings, startedAt: this.#startedAt };

@@ -71,7 +71,7 @@ export class Worker {
   }
 
   /**
-   * Loads the model, then begins to claim.
+   * Opens the health port, loads the model, then begins to claim.
    *
    * @throws ShoalError when the model cannot be loaded or the health port cannot be had
    */
@@ -79,35 +79,30 @@ export class Worker {
     const id = `${hostname().slice(0, 32)}-${process.pid}-${randomUUID().slice(0, 4)}`;
     const logger = processLogger.child({ worker: id, model: config.modelName });
     logger.info({ settings: describeConfig(workerTable, config) }, 'starting');
-    const modelDirectory = await locate(config, logger);
-    const options = engineOptions(config, modelDirectory);
-    const engine = await EngineThread.start(options, { onExit: (error) => die(error, logger) });
-    const batches = new BatchLog();
-    const observation = await Observation.start({ id, config, logger, engine });
+    const observation = await Observation.start({ id, config, logger });
     const { metrics } = observation;
+    const batches = new BatchLog();
     const redis = openHealth({ redisUrl: config.redisUrl });
-    const health = new HealthServer({
-      registry: config.metrics === 'on' ? metrics.registry : undefined,
-      batches,
-      redis,
-    });
-    try {
-      await health.listen(config.metricsHost, config.metricsPort);
-    } catch (error) {
+    const registryOfMetrics = config.metrics === 'on' ? metrics.registry : undefined;
+    const health = new HealthServer({ registry: registryOfMetrics, batches, redis });
+    // Open before the model is there: an orchestrator asks whether this process lives long before it can be ready.
+    const engine = await startEngine(config, logger, health).catch(async (error: unknown) => {
       redis.close();
-      await engine.close();
+      await health.close();
       throw error;
-    }
+    });
+    observation.attach(engine);
 
     const names = { redisUrl: config.redisUrl, prefix: config.queuePrefix };
     const registry = openRegistry(names);
     const live = new LiveSettings({
       atStart: tuningOf(config),
       slots: engine.stats().slots,
+      batching: config.batching,
       read: () => registry.settings(config.modelName),
       apply: (tuning) => {
         engine.tune(tuning);
-        consumer.resize(capacityOf(config, tuning.maxBatchSize));
+        consumer.resize(live.capacity);
         logger.level = tuning.logLevel;
         showSettings(metrics, logger, tuning);
       },
@@ -120,7 +115,7 @@ export class Worker {
       now: () => performance.now(),
     });
     watch.start(() => leaveHung(engine, config, logger));
-    const consumer = openConsumer(consumerOptions(config, id, () => watch.alive));
+    const consumer = openConsumer(consumerOptions(config, id, live.capacity, () => watch.alive));
     observation.observe(consumer);
     showSettings(metrics, logger, live.inForce);
     engine.observe((fact) => batches.record(fact));
@@ -162,8 +157,8 @@ export class Worker {
     const { engine, consumer, registry, redis, health, activity, retire, live, observation } = this.#parts;
     health.draining = true;
     live.stop();
-    await retire();
-    await consumer.close({ timeoutMs: this.#config.drainTimeoutMs });
+    // Nothing that is held waits for the registry, which may be slow to answer.
+    await Promise.all([consumer.close({ timeoutMs: this.#config.drainTimeoutMs }), retire()]);
     await engine.close();
     await observation.close();
     activity.close();
@@ -172,6 +167,21 @@ export class Worker {
     await health.close();
     this.#logger.info('drained');
   }
+}
+
+/** Opens the health port, then finds and loads the model, which may take minutes. */
+async function startEngine(
+  config: Readonly<WorkerConfig>,
+  logger: Logger,
+  health: HealthServer,
+): Promise<EngineThread> {
+  await health.listen(config.metricsHost, config.metricsPort);
+  const modelDirectory = await locate(config, logger, health);
+  health.phase = 'loading the model';
+  const options = engineOptions(config, modelDirectory);
+  const engine = await EngineThread.start(options, { onExit: (error) => die(error, logger) });
+  health.phase = 'loaded';
+  return engine;
 }
 
 function engineOptions(config: Readonly<WorkerConfig>, modelDirectory: string): EngineOptions {
@@ -190,12 +200,17 @@ function engineOptions(config: Readonly<WorkerConfig>, modelDirectory: string): 
   };
 }
 
-function consumerOptions(config: Readonly<WorkerConfig>, id: string, alive: () => boolean): ConsumerOptions {
+function consumerOptions(
+  config: Readonly<WorkerConfig>,
+  id: string,
+  capacity: number,
+  alive: () => boolean,
+): ConsumerOptions {
   return {
     redisUrl: config.redisUrl,
     prefix: config.queuePrefix,
     model: config.modelName,
-    capacity: capacityOf(config, config.maxBatchSize),
+    capacity,
     worker: id,
     lockDurationMs: config.lockDurationMs,
     stalledIntervalMs: config.stalledIntervalMs,
@@ -204,14 +219,6 @@ function consumerOptions(config: Readonly<WorkerConfig>, id: string, alive: () =
     maxAttempts: config.maxAttempts,
     alive,
   };
-}
-
-/**
- * Only what can run now, so that no job waits inside a busy worker while another is free. A static batch runs to its
- * end: there, the next one fills meanwhile.
- */
-function capacityOf(config: Readonly<WorkerConfig>, maxBatchSize: number): number {
-  return config.batching === 'static' ? 2 * maxBatchSize : maxBatchSize;
 }
 
 function tuningOf(config: Readonly<WorkerConfig>): WorkerTuning {

@@ -27,7 +27,11 @@ export class ApiCluster {
     this.#retire = retire;
   }
 
-  static async start(env: Readonly<Record<string, string>> = {}): Promise<ApiCluster> {
+  /** `tellsHeap`: the API can be asked for its `heapBytes`. */
+  static async start(
+    env: Readonly<Record<string, string>> = {},
+    options: { tellsHeap?: boolean } = {},
+  ): Promise<ApiCluster> {
     const redis = await MeasuredRedis.launch();
     const address = freshQueue(redis.url);
     const registry = openRegistry({ redisUrl: redis.url, prefix: address.prefix });
@@ -47,7 +51,7 @@ export class ApiCluster {
       MAX_QUEUE_SIZE: '100000',
       ...env,
     };
-    const api = await Served.start(join(API, 'main.js'), settings);
+    const api = await Served.start(join(API, 'main.js'), settings, options);
     return new ApiCluster(redis, address, api, async () => {
       await retire();
       registry.close();

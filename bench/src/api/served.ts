@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../../scripts/system/ports.mjs';
 
 /** Clock ticks per second of `/proc`: fixed at 100 on Linux. */
 const TICK_MICROS = 10_000;
 const START_MS = 20_000;
+const HEAP_REPORT = ['--expose-gc', '--import', new URL('heap-report.js', import.meta.url).href];
 
 /** A server in a process of its own, with what it spends, as the kernel counts it. */
 export class Served {
@@ -21,13 +21,17 @@ export class Served {
   }
 
   /** Starts a script that listens on PORT, and waits until it does. */
-  static async start(script: string, env: Readonly<Record<string, string>>): Promise<Served> {
+  static async start(
+    script: string,
+    env: Readonly<Record<string, string>>,
+    { tellsHeap = false }: { tellsHeap?: boolean } = {},
+  ): Promise<Served> {
     const { PATH = '' } = process.env;
     const port = await freePort();
-    const child = spawn(process.execPath, [script], {
+    const child = spawn(process.execPath, [...(tellsHeap ? HEAP_REPORT : []), script], {
       env: { PATH, ...env, PORT: String(port) },
       cwd: tmpdir(),
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', 'inherit', ...(tellsHeap ? (['ipc'] as const) : [])],
     });
     const served = new Served(`http://127.0.0.1:${port}`, child);
     const late = performance.now() + START_MS;
@@ -46,6 +50,14 @@ export class Served {
     return (Number(fields[11]) + Number(fields[12])) * TICK_MICROS;
   }
 
+  /** What its JavaScript heap holds after a full collection, in bytes; of a process that was started to tell it. */
+  async heapBytes(): Promise<number> {
+    const told = once(this.#process, 'message');
+    this.#process.send({});
+    const [bytes] = await told;
+    return Number(bytes);
+  }
+
   /** Resident memory in bytes. */
   memoryBytes(): number {
     const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#process.pid}/status`, 'utf8'))?.[1];
@@ -58,13 +70,4 @@ export class Served {
     this.#process.kill('SIGTERM');
     await ended;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

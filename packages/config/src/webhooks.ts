@@ -37,7 +37,7 @@ export const webhookSettings: SettingsTable<WebhookConfig> = {
     ...integer(1, 100),
     env: 'WEBHOOK_MAX_ATTEMPTS',
     default: 16,
-    doc: 'Calls of one webhook, after which it is given up. The pauses between them double from 2 s to 15 min: 16 take about two hours.',
+    doc: 'Calls of one webhook, after which it is given up. The pauses between them double from 2 s to 15 min: 16 take about two hours. What is told after `RESULT_TTL_S` comes without the result.',
   },
 };
 

@@ -75,7 +75,9 @@ describe('bulk consumer', () => {
 
   it('claims a backlog in few round trips: at most 0.05 scripts per job at batch 32', async () => {
     await bulk(ids(640));
-    const { jobs, connections } = start({ capacity: 32 }, complete);
+    // What it calls at intervals is not for these jobs: none comes round, however long they take.
+    const idle = { stalledIntervalMs: 60_000, lockDurationMs: 120_000 };
+    const { jobs, connections } = start({ capacity: 32, ...idle }, complete);
     await eventually('all jobs', () => jobs.length === 640);
     await eventually('all ends', async () => (await bull.getCompletedCount()) === 640);
     expect(connections.scripts).toBeGreaterThanOrEqual(640 / 32);
@@ -113,6 +115,52 @@ describe('bulk consumer', () => {
     await eventually('all claims', () => started.every(({ jobs }) => jobs.length > 0));
     await eventually('eight claims', () => started.reduce((sum, { jobs }) => sum + jobs.length, 0) === 8);
     for (const { jobs } of started) expect(jobs.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('takes nothing more while the choices of what it holds fill its slots', async () => {
+    const { jobs, consumer } = start({ capacity: 4 });
+    const params = { ...sampleRequest().params, n: 3 };
+    await queue.producer.submit(sampleRequest({ params }), { id: 'three', priority: 5 });
+    await eventually('the three choices', () => jobs.length === 1);
+    for (const id of ['a', 'b', 'c']) await submit(id);
+    await eventually('the fourth slot', () => jobs.length === 2);
+    await jobs[1]?.complete(sampleResult(0));
+    await eventually('the fourth slot again', () => jobs.length === 3);
+    expect(consumer.held).toBe(2);
+    await jobs[0]?.complete(sampleResult(0));
+    await eventually('what was left', () => jobs.length === 4);
+    expect(jobs.map(({ id }) => id)).toEqual(['three', 'a', 'b', 'c']);
+  });
+
+  it('leaves a call to another worker when the choices of what it holds fill it', async () => {
+    const first = start({ capacity: 3, stalledIntervalMs: 60_000 });
+    const params = { ...sampleRequest().params, n: 3 };
+    await queue.producer.submit(sampleRequest({ params }), { id: 'three', priority: 5 });
+    await eventually('the three choices', () => first.jobs.length === 1);
+    const second = start({ stalledIntervalMs: 60_000 });
+    await eventually('the second is idle', async () => (await redis.zcard(`${keys.own}idle`)) === 1);
+    await submit('one');
+    // Less than it takes an idle worker to look by itself.
+    await eventually('the claim', () => second.jobs.length === 1, 6_000);
+    expect(first.jobs).toHaveLength(1);
+  });
+
+  it('comes although whoever was called for a job has been stopped', async () => {
+    // Redis calls whoever has waited longest: here one that does nothing with it.
+    const stopped = new Redis(redisUrl, { connectionName: prefix });
+    const called = stopped.bzpopmin(`${keys.bull}marker`, 0);
+    const waits = async (): Promise<boolean> =>
+      String(await redis.client('LIST'))
+        .split('\n')
+        .some((line) => line.includes(prefix) && line.includes('cmd=bzpopmin'));
+    await eventually('the stopped one waits', waits);
+    const { jobs } = start(fast);
+    await eventually('the worker is idle', async () => (await redis.zcard(`${keys.own}idle`)) === 1);
+    await submit('missed');
+    expect((await called)?.[1]).toBe('0');
+    // Less than it takes an idle worker to look by itself.
+    await eventually('the claim', () => jobs.length === 1, 6_000);
+    stopped.disconnect();
   });
 
   it('takes jobs without a priority at the default one', async () => {

@@ -87,7 +87,7 @@ class BulkConsumer implements Consumer, ClaimSource {
       blocking: connect('blocking', this.#keys.workerClient(settings.worker)),
       commands: this.#commands,
       keys: this.#keys,
-      canTake: () => this.#canTake,
+      canTake: () => this.#canTake && this.#free() > 0,
       onCall: () => this.#ask(),
     });
   }
@@ -146,6 +146,8 @@ class BulkConsumer implements Consumer, ClaimSource {
     if (reply.mustEmpty) this.#emptying = true;
     this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
+    // The choices of few jobs may fill it: then a call for one more would be lost on it.
+    this.#hungry ||= this.#free() <= 0;
     if (this.#hungry) return;
     if (reply.limitedMs > 0) this.#limitTimer = setTimeout(() => this.#ask(), reply.limitedMs);
     else this.#marker.listen(reply.nextDelayedAt);
@@ -170,8 +172,9 @@ class BulkConsumer implements Consumer, ClaimSource {
     return this.#jobs.size + this.#turningAway - this.#ends;
   }
 
+  /** A claim does not know how many choices its jobs have; the next one makes up for it. */
   #free(): number {
-    return this.#capacity - this.#occupied() - this.#asked;
+    return this.#capacity - this.#occupied() - this.#jobs.extraChoices - this.#asked;
   }
 
   #ask(): void {

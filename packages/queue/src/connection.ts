@@ -56,7 +56,7 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
  * Rejects with `unavailable` within about two seconds when Redis does not answer; other errors pass through.
  */
 export async function promptly<T>(redis: RedisClient, command: (redis: RedisClient) => Promise<T>): Promise<T> {
-  await untilReady(redis);
+  if (redis.status !== 'ready') await untilReady(redis);
   gather(redis);
   try {
     return await command(redis);
@@ -76,7 +76,6 @@ function gather(redis: RedisClient): void {
 
 /** Resolves when the connection is ready; rejects with `unavailable` after `timeoutMs`. */
 async function untilReady(redis: RedisClient, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
-  if (redis.status === 'ready') return;
   await new Promise<void>((resolve, reject) => {
     const settle = (done: () => void): void => {
       clearTimeout(timer);

@@ -1,7 +1,10 @@
-import { type GenerateResult, isTerminal, type RequestEvent, ShoalError } from '@shoal/protocol';
+import { type GenerateResult, type RequestEvent, ShoalError } from '@shoal/protocol';
+import type { Hearing } from './replies.ts';
 
 /** Events kept for a reader that is slower than its request; more are read again from the token log. */
 const MOST_QUEUED = 256;
+
+const OVER: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** What the token log and the job say, from a position on. */
 export interface LogReading {
@@ -14,7 +17,7 @@ export interface LogReading {
  * One reader of one request. Whatever arrives is merged by position: what was had before is dropped, and after a gap,
  * an overflow or a doubt the rest is read from the token log, when the reader asks for more.
  */
-export class Ear implements AsyncIterable<RequestEvent> {
+export class Ear implements Hearing {
   readonly id: string;
   /** The job that generates for it: another when the request shares one. */
   jobId: string;
@@ -95,26 +98,37 @@ export class Ear implements AsyncIterable<RequestEvent> {
     this.#wake?.();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<RequestEvent, void, undefined> {
-    try {
-      while (!this.#over) {
-        const event = this.#queue.shift();
-        if (event !== undefined) {
-          yield event;
-          if (isTerminal(event)) return;
-        } else if (this.#failure !== undefined) {
-          throw this.#failure;
-        } else if (this.#mustRead) {
-          await this.#readLog();
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-        }
+  /** By hand: a generator costs several promises for every event of every stream. */
+  [Symbol.asyncIterator](): AsyncIterator<RequestEvent, undefined> {
+    return {
+      next: () => this.#next(),
+      return: () => {
+        this.close();
+        return Promise.resolve(OVER);
+      },
+    };
+  }
+
+  async #next(): Promise<IteratorResult<RequestEvent, undefined>> {
+    while (!this.#over) {
+      const event = this.#queue.shift();
+      if (event !== undefined) return { done: false, value: event };
+      if (this.#failure !== undefined) {
+        this.close();
+        throw this.#failure;
       }
-    } finally {
-      this.close();
+      // The terminal event was the last that was given.
+      if (this.ended) this.close();
+      else if (this.#mustRead) await this.#readLog();
+      else await this.#untilWoken();
     }
+    return OVER;
+  }
+
+  #untilWoken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   async #readLog(): Promise<void> {

@@ -29,11 +29,17 @@ export class HeldJobs {
   readonly #jobs = new Map<string, HeldJob>();
   readonly #listeners = new Set<(fact: ConsumerFact) => void>();
   #emptied: (() => void)[] = [];
+  #extraChoices = 0;
   /** The consumer's handler. */
   handle: (job: ClaimedJob) => void = () => {};
 
   get size(): number {
     return this.#jobs.size;
+  }
+
+  /** Choices beyond one of each job: every choice takes a slot of the engine. */
+  get extraChoices(): number {
+    return this.#extraChoices;
   }
 
   observe(listener: (fact: ConsumerFact) => void): () => void {
@@ -47,6 +53,7 @@ export class HeldJobs {
 
   hold(options: HoldOptions): void {
     const { claim, queuedAt, logged } = options;
+    const extra = (options.request.params.n ?? 1) - 1;
     // A claim of the same job that this worker lost, and whose handler is still at work.
     this.#jobs.get(claim.id)?.lose();
     const job = new HeldJob({
@@ -59,6 +66,7 @@ export class HeldJobs {
       logged,
       traceContext: options.traceContext,
       onEnd: (outcome) => {
+        this.#extraChoices -= extra;
         if (this.#jobs.get(claim.id) === job) this.#jobs.delete(claim.id);
         this.tell({ type: 'finished', jobId: claim.id, outcome, totalMs: Math.max(0, Date.now() - queuedAt) });
         options.released();
@@ -66,6 +74,7 @@ export class HeldJobs {
       },
     });
     this.#jobs.set(claim.id, job);
+    this.#extraChoices += extra;
     const queueMs = Math.max(0, job.claimedAt - queuedAt);
     const redelivered = options.attempts > 1;
     const predicted = redelivered || options.predictedMs < 0 ? {} : { predictedMs: options.predictedMs };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
 import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
+import { CLEAN_SLATE } from './lua/clean-slate.ts';
 import { parseJson } from './parse-json.ts';
 import type { RedisClient } from './redis-address.ts';
 
@@ -8,7 +9,7 @@ import type { RedisClient } from './redis-address.ts';
 export interface JobActions {
   /**
    * Takes everything off a finished job that its first life left, so that BullMQ's retry begins anew: its token log, what
-   * recovery noted, its deadline and its reader, who has had an answer.
+   * recovery noted, its deadline and its reader, who has had an answer. One that waits or runs stays as it is.
    */
   cleanSlate(id: string): Promise<void>;
   /** Drops what is kept beside jobs that BullMQ has removed. */
@@ -30,10 +31,6 @@ export function openJobActions(options: JobActionsOptions): JobActions {
   return new RedisJobActions(redis, modelKeys(options.prefix, options.model));
 }
 
-/** Fields of a job's hash that its first life left; see the table of keys in the README. */
-const LEFT_BEHIND = ['base', 'alone', 'suspect', 'deaths', 'cancel', 'risen', 'predicted'].map(
-  (name) => `shoal:${name}`,
-);
 const FORGOTTEN_AT_ONCE = 500;
 const Payload = z.looseObject({});
 
@@ -47,15 +44,12 @@ class RedisJobActions implements JobActions {
   }
 
   async cleanSlate(id: string): Promise<void> {
-    const job = `${this.#keys.bull}${id}`;
+    const { bull, own } = this.#keys;
     await promptly(this.#redis, async (redis) => {
-      const payload = Payload.safeParse(parseJson((await redis.hget(job, 'data')) ?? ''));
-      if (payload.success) {
-        const { deadline: _, replyTo: __, ...rest } = payload.data;
-        await redis.hset(job, 'data', JSON.stringify(rest));
-      }
-      await redis.hdel(job, ...LEFT_BEHIND);
-      await redis.unlink(this.#keys.log(id), this.#keys.readers(id));
+      const payload = Payload.safeParse(parseJson((await redis.hget(`${bull}${id}`, 'data')) ?? ''));
+      const { deadline: _, replyTo: __, ...rest } = payload.data ?? {};
+      // Written as JSON here: Lua would make an object of an empty array.
+      await CLEAN_SLATE.run(redis, bull, [bull, own, id, payload.success ? JSON.stringify(rest) : '']);
     });
   }
 

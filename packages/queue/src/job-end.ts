@@ -14,6 +14,7 @@ export function endOfRecord(status: 'cancelled' | 'expired'): ErrorBody {
   return (status === 'cancelled' ? cancelledByCaller() : deadlineExceeded()).toBody();
 }
 
+/** What became of a request: of failures, cancelled and expired ones are told apart by their error. */
 export function statusOf(
   state: 'queued' | 'running' | 'completed' | 'failed',
   error: ErrorBody | undefined,

@@ -2,17 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { listName, modelKeys } from './keys.ts';
+import { LIST } from './lua/view.ts';
 import type { ListPlace, Producer } from './producer.ts';
 import { openProducer } from './queue-producer.ts';
-import { sampleRequest } from './testing/requests.ts';
+import { sampleRequest, sampleResult } from './testing/requests.ts';
 
 const redisUrl = inject('redisUrl');
+let prefix: string;
 let producer: Producer;
 let redis: Redis;
 let key: (tenant: string) => string;
 
 beforeEach(() => {
-  const prefix = `test-${randomUUID()}`;
+  prefix = `test-${randomUUID()}`;
   producer = openProducer({ redisUrl, prefix, model: 'minnow' });
   redis = new Redis(redisUrl);
   key = (tenant) => modelKeys(prefix, 'minnow').own + listName(tenant);
@@ -62,6 +64,16 @@ test('jobs of the very same time are shown once each', async () => {
   expect((await list({ at: 1000, shown: true })).jobs).toHaveLength(0);
 });
 
+test('a row brings neither prompt nor result out of Redis', async () => {
+  const prompt = 'x'.repeat(10_000);
+  await producer.submit(sampleRequest({ tenant: 'acme', prompt }), { id: 'a', priority: 5, listed: true });
+  const { bull, own } = modelKeys(prefix, 'minnow');
+  await redis.hset(`${bull}a`, 'returnvalue', JSON.stringify(sampleResult(1, { text: prompt })));
+  const reply = await LIST.run(redis, bull, [bull, own, listName('acme'), 10, '', '', '']);
+  expect(JSON.stringify(reply)).toContain('"a"');
+  expect(JSON.stringify(reply).length).toBeLessThan(1_000);
+});
+
 test('what is no longer kept leaves the list, and the list has an end', async () => {
   await submit('a', 'acme');
   await submit('b', 'acme');
@@ -72,6 +84,17 @@ test('what is no longer kept leaves the list, and the list has an end', async ()
   await redis.zadd(key('acme'), 1, 'ancient');
   await submit('c', 'acme');
   expect(await redis.zscore(key('acme'), 'ancient')).toBeNull();
+});
+
+test('who keeps results for less long shortens no list of another producer', async () => {
+  const keeper = openProducer({ redisUrl, prefix, model: 'minnow', resultTtlS: 30 * 86_400 });
+  await keeper.submit(sampleRequest({ tenant: 'acme' }), { id: 'old', priority: 5, listed: true });
+  // As if it had been entered a week ago.
+  await redis.zincrby(key('acme'), -7 * 86_400_000, 'old');
+  await submit('new', 'acme');
+  expect((await pages('acme', 10)).flat()).toEqual(['new', 'old']);
+  expect(await redis.pttl(key('acme'))).toBeGreaterThan(29 * 86_400_000);
+  await keeper.close();
 });
 
 test('requests that share a generation are listed one by one, each with its own end', async () => {

@@ -1,6 +1,7 @@
 import { ErrorBodySchema, GenerateResult, type RequestEvent, TokensEvent } from '@shoal/protocol';
 import { z } from 'zod';
 import { parseJson } from './parse-json.ts';
+import { isPlainEnd, isPlainTokens } from './plain-event.ts';
 
 const TokensEvents = z.array(TokensEvent);
 const RequestEnd: z.ZodType<RequestEvent, unknown> = z.discriminatedUnion('type', [
@@ -17,7 +18,8 @@ export function readLogEntry(entry: string): TokensEvent[] | undefined {
 /** What one entry of a reply stream says: a log entry, or the end of a request. */
 export function readReply(entry: string): RequestEvent[] | undefined {
   const json = parseJson(entry);
-  if (Array.isArray(json)) return TokensEvents.safeParse(json).data;
+  if (isPlainTokens(json) || isPlainEnd(json)) return [json];
+  if (Array.isArray(json)) return json.every(isPlainTokens) ? json : TokensEvents.safeParse(json).data;
   // Most entries are tokens; the union of all events would try its members one by one.
   const schema = isTokens(json) ? TokensEvent : RequestEnd;
   const event = schema.safeParse(json).data;

@@ -40,7 +40,7 @@ export interface ListOptions {
 export interface ListedJob {
   /** When it was entered, Unix milliseconds. */
   at: number;
-  /** Without its result. */
+  /** Without its result, and without what its request says: `tenant`, `fingerprint`. */
   view: JobView;
 }
 
@@ -55,6 +55,8 @@ export interface WebhookView {
 
 /** Where a new job of a list stands, when it was put on the queue. */
 export interface Accepted {
+  /** It was submitted before: nothing was added. */
+  again?: true;
   /** Jobs ahead of it. */
   position?: number;
   /** Milliseconds until a worker is expected to take it. */
@@ -119,6 +121,11 @@ export interface Producer {
   list(options: ListOptions): Promise<{ jobs: ListedJob[]; more: boolean }>;
   /** A waiting job is removed at once; a running one is stopped by its worker; a finished one stays. */
   cancel(id: string): Promise<'cancelled' | 'stopping' | 'finished' | 'unknown'>;
+  /**
+   * Takes back what was submitted together with something that is refused: cancels it, takes it off its tenant's list,
+   * and tells nobody of its end.
+   */
+  withdraw(id: string, tenant: string | undefined): Promise<void>;
   depth(): Promise<QueueDepth>;
   inspect(): Promise<QueueState>;
   close(): Promise<void>;

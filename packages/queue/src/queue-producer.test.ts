@@ -9,6 +9,7 @@ import { openReplies } from './reply-reader.ts';
 import { sampleRequest } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { all, eventually, soon } from './testing/waiting.ts';
+import { openWebhookOutbox } from './webhook-outbox.ts';
 
 const redisUrl = inject('redisUrl');
 
@@ -59,7 +60,11 @@ describe('producer', () => {
 
   it('adds a request once, however often it is submitted', async () => {
     const producer = open();
-    await Promise.all([1, 2, 3].map(() => producer.submit(sampleRequest(), { id: 'a', priority: 5 })));
+    const submit = () => producer.submit(sampleRequest(), { id: 'a', priority: 5 });
+    expect(await Promise.all([submit(), submit(), submit()])).toEqual([{}, { again: true }, { again: true }]);
+    const shared = () => producer.submit(sampleRequest(), { id: 'b', priority: 5, sharingKey: 'key' });
+    expect([await shared(), await shared()]).toEqual([{}, { again: true }]);
+    await producer.cancel('b');
     expect(await producer.depth()).toEqual({ waiting: 1, running: 0 });
   });
 
@@ -154,6 +159,43 @@ describe('producer', () => {
     expect(await producer.cancel('a')).toBe('finished');
     expect(await producer.cancel('nobody')).toBe('unknown');
     await replies.close();
+  });
+
+  it('removes no finished job when it cancels one: how long they are kept is not the canceller’s to say', async () => {
+    const month = 30 * 86_400;
+    const keeper = open({ resultTtlS: month });
+    const { bull, own } = modelKeys(prefix, 'org/minnow');
+    await keeper.submit(sampleRequest(), { id: 'old', priority: 5 });
+    await keeper.cancel('old');
+    // As if it had ended a day ago.
+    await redis.zincrby(`${bull}failed`, -86_400_000, 'old');
+    await keeper.submit(sampleRequest(), { id: 'b', priority: 5 });
+    await keeper.submit(sampleRequest(), { id: 'c', priority: 5, sharingKey: 'key' });
+    const stranger = open();
+    expect(await stranger.cancel('b')).toBe('cancelled');
+    expect(await stranger.cancel('c')).toBe('cancelled');
+    expect((await keeper.view('old'))?.status).toBe('cancelled');
+    expect(await redis.pttl(`${own}alias:c`)).toBeGreaterThan((month - 3_600) * 1000);
+  });
+
+  it('takes a submission back: it ends, is listed no more, and nobody is told', async () => {
+    const producer = open();
+    const outbox = openWebhookOutbox({ redisUrl, prefix, model: 'org/minnow' });
+    const request = sampleRequest({ tenant: 'acme' });
+    const hooked = { priority: 5, listed: true, webhookUrl: 'https://example.com/hook' };
+    for (const id of ['a', 'b', 'kept']) await producer.submit(request, { id, ...hooked });
+    await producer.submit(request, { id: 'shared', priority: 5, listed: true, sharingKey: 'key' });
+    // One that came to its end before it could be taken back.
+    await producer.cancel('b');
+    await producer.cancel('kept');
+    for (const id of ['a', 'b', 'shared', 'unknown']) await producer.withdraw(id, 'acme');
+    expect((await producer.view('a'))?.status).toBe('cancelled');
+    expect((await producer.view('shared'))?.status).toBe('cancelled');
+    expect((await outbox.take(10, 60_000)).map(({ jobId }) => jobId)).toEqual(['kept']);
+    const { jobs } = await producer.list({ tenant: 'acme', limit: 10 });
+    expect(jobs.map(({ view }) => view.id)).toEqual(['kept']);
+    expect(await producer.depth()).toEqual({ waiting: 0, running: 0 });
+    outbox.close();
   });
 
   it.each(['wait', 'meta', '17', 'a:b', '', 'x'.repeat(65)])('refuses the id %j', async (id) => {

@@ -69,9 +69,8 @@ export function openProducer(options: ProducerOptions): Producer {
 type ProducerSettings = ProducerOptions &
   Required<Pick<ProducerOptions, 'maxQueueSize' | 'maxQueueWaitMs' | 'resultTtlS'>>;
 
-const SubmitReply = z.union([
-  z.tuple([z.enum(['added', 'shared', 'cached'])]),
-  z.tuple([z.literal('added'), z.coerce.number(), z.coerce.number()]),
+const NotAdded = z.union([
+  z.tuple([z.enum(['again', 'shared', 'cached'])]),
   z.tuple([z.enum(['full', 'slow', 'late', 'hooked']), z.coerce.number(), z.coerce.number(), z.coerce.number()]),
 ]);
 const CancelReply = z.enum(['unknown', 'finished', 'cancelled', 'stopping']);
@@ -105,20 +104,20 @@ class QueueProducer implements Producer {
     const jobId = sharingKey === '' ? id : `shared-${randomUUID()}`;
     const { bull, own } = this.#keys;
     const { resultTtlS, maxQueueSize, maxQueueWaitMs } = this.#options;
-    const limits = [bull, own, resultTtlS, maxQueueSize, maxQueueWaitMs];
-    const job = [jobId, JOB_NAME, priority + 1, workOf(request), request.deadline ?? 0, data];
     const list = listed ? listName(request.tenant) : '';
-    const args = [...limits, ...job, recordTtlMs(resultTtlS), sharingKey, id, activeTraceContext(), list, webhookUrl];
-    const reply = SubmitReply.parse(await promptly(this.#redis, (redis) => SUBMIT.run(redis, bull, args)));
-    if (reply[0] === 'full') throw queueFull(reply[1], reply[2], reply[3]);
-    if (reply[0] === 'slow') throw waitTooLong(reply[1], reply[1] - reply[3]);
-    if (reply[0] === 'hooked') throw tooManyWebhooks(reply[1]);
-    if (reply[0] === 'late') throw reply[1] > 0 ? waitTooLong(reply[1], reply[1]) : deadlineExceeded();
+    const args = [
+      ...[bull, own, resultTtlS, maxQueueSize, maxQueueWaitMs],
+      ...[jobId, JOB_NAME, priority + 1, workOf(request), request.deadline ?? 0, data],
+      ...[recordTtlMs(resultTtlS), sharingKey, id, activeTraceContext(), list, webhookUrl],
+    ];
+    const reply = await promptly(this.#redis, (redis) => SUBMIT.run(redis, bull, args));
+    // Told by hand: nearly every request is answered so, and a union would try its members one by one.
+    const added = Array.isArray(reply) && reply[0] === 'added';
+    const reused = added ? undefined : reusedOf(reply);
     if (this.#options.durability === 'replicated') await this.#untilReplicated();
-    if (reply[0] !== 'added') this.#options.onReused?.(reply[0]);
-    if (reply.length === 1) return {};
-    const [, position, predicted] = reply;
-    return { position, ...(predicted < 0 ? {} : { estimatedWaitMs: predicted }) };
+    if (reused === 'again') return { again: true };
+    if (reused !== undefined) this.#options.onReused?.(reused);
+    return added ? placeOf(reply) : {};
   }
 
   async #untilReplicated(): Promise<void> {
@@ -151,12 +150,19 @@ class QueueProducer implements Producer {
     return readListReply(await promptly(this.#redis, (redis) => LIST.run(redis, bull, args)));
   }
 
-  async cancel(id: string): Promise<'cancelled' | 'stopping' | 'finished' | 'unknown'> {
+  cancel(id: string): Promise<'cancelled' | 'stopping' | 'finished' | 'unknown'> {
+    return this.#cancel(id, '');
+  }
+
+  async withdraw(id: string, tenant: string | undefined): Promise<void> {
+    await this.#cancel(id, listName(tenant));
+  }
+
+  async #cancel(id: string, list: string): Promise<z.infer<typeof CancelReply>> {
     checkJobId(id);
     const { bull, own, cancelChannel } = this.#keys;
-    const { resultTtlS } = this.#options;
     const reason = JSON.stringify(cancelledByCaller().toBody());
-    const args = [bull, own, REPLIES_MAX, resultTtlS, recordTtlMs(resultTtlS), id, reason, cancelChannel];
+    const args = [bull, own, REPLIES_MAX, recordTtlMs(this.#options.resultTtlS), id, reason, cancelChannel, list];
     return CancelReply.parse(await promptly(this.#redis, (redis) => CANCEL.run(redis, bull, args)));
   }
 
@@ -188,4 +194,21 @@ class QueueProducer implements Producer {
   async close(): Promise<void> {
     this.#redis.disconnect();
   }
+}
+
+/** How a request that was not added itself is served; throws when it was refused. */
+function reusedOf(raw: unknown): 'again' | 'shared' | 'cached' {
+  const reply = NotAdded.parse(raw);
+  if (reply[0] === 'full') throw queueFull(reply[1], reply[2], reply[3]);
+  if (reply[0] === 'slow') throw waitTooLong(reply[1], reply[1] - reply[3]);
+  if (reply[0] === 'hooked') throw tooManyWebhooks(reply[1]);
+  if (reply[0] === 'late') throw reply[1] > 0 ? waitTooLong(reply[1], reply[1]) : deadlineExceeded();
+  return reply[0];
+}
+
+/** Where a new job of a list stands, if the reply says it. */
+function placeOf([, position, predicted]: unknown[]): Accepted {
+  if (position === undefined) return {};
+  const estimatedWaitMs = Number(predicted);
+  return { position: Number(position), ...(estimatedWaitMs < 0 ? {} : { estimatedWaitMs }) };
 }

@@ -3,12 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import { type Connect, connector, promptly } from './connection.ts';
 import { Ear, type LogReading } from './ear.ts';
+import { EarsByJob } from './ears-by-job.ts';
 import { refuseEviction } from './eviction.ts';
 import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
 import { type Attached, notFound, readAttached, readingOf } from './log-reading.ts';
 import { ATTACH, DETACH } from './lua/attach.ts';
 import type { RedisClient } from './redis-address.ts';
-import type { Replies } from './replies.ts';
+import type { Hearing, Replies } from './replies.ts';
 import { ReplyStream } from './reply-stream.ts';
 
 /** A request that was silent for this long is looked up, so that an end that nobody announced is found. */
@@ -42,7 +43,7 @@ class ReplyReader implements Replies {
   readonly #keys: ModelKeys;
   readonly #commands: RedisClient;
   readonly #stream: ReplyStream;
-  readonly #ears = new Map<string, Set<Ear>>();
+  readonly #ears = new EarsByJob();
   readonly #lookUpTimer: NodeJS.Timeout;
   /** Silence after which an ear is looked up next. */
   readonly #patience = new WeakMap<Ear, number>();
@@ -79,11 +80,11 @@ class ReplyReader implements Replies {
     await this.#stream.keep();
   }
 
-  listen(id: string, signal?: AbortSignal): AsyncIterable<RequestEvent> {
+  listen(id: string, signal?: AbortSignal): Hearing {
     return this.#open(id, 0, false, signal);
   }
 
-  attach(id: string, options: { position?: number; signal?: AbortSignal } = {}): AsyncIterable<RequestEvent> {
+  attach(id: string, options: { position?: number; signal?: AbortSignal } = {}): Hearing {
     return this.#open(id, options.position ?? 0, true, options.signal);
   }
 
@@ -91,7 +92,7 @@ class ReplyReader implements Replies {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#lookUpTimer);
-    for (const ear of this.#allEars()) ear.close();
+    for (const ear of this.#ears.all()) ear.close();
     await this.#stream.close();
     this.#commands.disconnect();
   }
@@ -111,40 +112,31 @@ class ReplyReader implements Replies {
       },
       onClose: (closing) => this.#forget(closing),
     });
-    this.#file(ear);
+    this.#ears.add(ear);
     if (signal?.aborted) ear.close();
     else signal?.addEventListener('abort', () => ear.close(), { once: true });
     return ear;
   }
 
-  #file(ear: Ear): void {
-    const ears = this.#ears.get(ear.jobId) ?? new Set();
-    this.#ears.set(ear.jobId, ears.add(ear));
-  }
-
   /** A request that shares a generation is told of it under the job's id. */
   #follow(ear: Ear, jobId: string): void {
     if (ear.jobId === jobId || ear.ended) return;
-    const ears = this.#ears.get(ear.jobId);
-    ears?.delete(ear);
-    if (ears?.size === 0) this.#ears.delete(ear.jobId);
+    this.#ears.remove(ear);
     ear.jobId = jobId;
-    this.#file(ear);
+    this.#ears.add(ear);
     // What was told under that id before this ear stood there is read from the log.
     ear.doubt();
   }
 
   #forget(ear: Ear): void {
-    const ears = this.#ears.get(ear.jobId);
-    if (ears === undefined || !ears.delete(ear) || ears.size > 0) return;
-    this.#ears.delete(ear.jobId);
+    if (!this.#ears.remove(ear) || this.#ears.of(ear.jobId).length > 0) return;
     if (!ear.joined || ear.ended || this.#closed) return;
     const { bull, own } = this.#keys;
     promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, ear.jobId])).catch(() => {});
   }
 
   #deliver(jobId: string, events: RequestEvent[] | undefined): void {
-    for (const ear of this.#ears.get(jobId) ?? []) {
+    for (const ear of this.#ears.of(jobId)) {
       // It is alive again: its next silence is looked into as soon as its first.
       this.#patience.delete(ear);
       if (events === undefined) ear.doubt();
@@ -153,7 +145,7 @@ class ReplyReader implements Replies {
   }
 
   #doubtAll(): void {
-    for (const ear of this.#allEars()) ear.doubt();
+    for (const ear of this.#ears.all()) ear.doubt();
   }
 
   /** What an ear missed, read when it asks; Redis may be away for a while, but not for ever. */
@@ -177,10 +169,10 @@ class ReplyReader implements Replies {
     if (this.#closed) return;
     const now = Date.now();
     if (now - this.#stream.reachedAt > this.#options.giveUpMs) {
-      for (const ear of this.#allEars()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
+      for (const ear of this.#ears.all()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
     }
-    const silent = [...this.#allEars()]
+    const silent = [...this.#ears.all()]
       .filter((ear) => now - ear.heardAt >= (this.#patience.get(ear) ?? SILENCE_MS))
       .sort((a, b) => a.heardAt - b.heardAt)
       .slice(0, LOOKUPS_PER_SECOND);
@@ -211,10 +203,6 @@ class ReplyReader implements Replies {
     const args: (string | number)[] = [own, bull, this.replyTo, this.#options.resultTtlS * 1000];
     for (const ear of ears) args.push(ear.id, ear.position, wantLog ? '1' : '0');
     return readAttached(await promptly(this.#commands, (redis) => ATTACH.run(redis, bull, args)));
-  }
-
-  *#allEars(): Generator<Ear> {
-    for (const ears of [...this.#ears.values()]) yield* [...ears];
   }
 }
 

@@ -7,9 +7,11 @@ import type { GenerateRequest } from '@shoal/protocol';
  * caller gave no seed (ask before giving it one).
  */
 export function sharingKey(request: GenerateRequest, revision: string): string | undefined {
-  const { prompt, messages, promptTokenIds, params, tenant } = request;
+  const { prompt, messages, promptTokenIds, params, tenant, echo } = request;
   if (params.temperature > 0 && params.seed === undefined) return undefined;
   const content = [tenant ?? null, revision, prompt ?? null, messages ?? null, promptTokenIds ?? null, sorted(params)];
+  // Its log must tell the prompt.
+  if (echo === true) content.push('echo');
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
 }
 

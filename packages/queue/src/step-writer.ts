@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOutage } from './connection.ts';
+import { EMIT } from './lua/emit.ts';
 import { STEP } from './lua/step.ts';
 import { type Chunk, type Claim, Outbox } from './outbox.ts';
 import type { RedisClient } from './redis-address.ts';
@@ -157,7 +158,8 @@ export class StepWriter {
     this.#lastFlushAt = startedAt;
     try {
       const { redis, keys } = this.#options;
-      const sent = STEP.run(redis, keys.bull, encodeStep(this.#options, items, claim));
+      const script = ends > 0 || (claim?.wanted ?? 0) > 0 ? STEP : EMIT;
+      const sent = script.run(redis, keys.bull, encodeStep(this.#options, items, claim));
       if (this.#dirty.size > 0) this.schedule();
       const reply = decodeStep(await sent);
       if (this.#closed) return;

@@ -17,6 +17,8 @@ export interface WebhookCall {
   endedAt: number;
   /** This attempt, 1 …. */
   attempt: number;
+  /** Name and port of the URL, by which calls are counted that are under way to one receiver. */
+  host: string;
 }
 
 /** How an attempt went. `failed` is for good; `pending` is tried again after `delayMs`. */
@@ -31,10 +33,19 @@ export type WebhookOutcome =
  * is made at least once. Every method rejects with `unavailable` when Redis is away.
  */
 export interface WebhookOutbox {
-  /** Calls that are due, at most `limit`, which nobody else takes for `leaseMs`. */
-  take(limit: number, leaseMs: number): Promise<WebhookCall[]>;
+  /**
+   * Calls that are due, at most `limit`, which nobody else takes for `leaseMs`. With `hosts`, none beyond `most` to one
+   * host, of which `underWay` are being made: a receiver that does not answer holds nobody else up.
+   */
+  take(limit: number, leaseMs: number, hosts?: HostBound): Promise<WebhookCall[]>;
   settle(call: WebhookCall, outcome: WebhookOutcome): Promise<void>;
   close(): void;
+}
+
+export interface HostBound {
+  /** Calls to one host at a time, ≥ 1. */
+  most: number;
+  underWay: ReadonlyMap<string, number>;
 }
 
 export interface WebhookOutboxOptions {
@@ -52,13 +63,23 @@ export function openWebhookOutbox(options: WebhookOutboxOptions): WebhookOutbox 
 }
 
 const Row = z
-  .tuple([z.string(), z.string(), z.enum(['completed', 'failed']), z.string(), z.coerce.number(), z.number()])
+  .tuple([
+    z.string(),
+    z.string(),
+    z.enum(['completed', 'failed']),
+    z.string(),
+    z.coerce.number(),
+    z.number(),
+    z.string(),
+  ])
   .transform(
-    ([jobId, url, outcome, reason, endedAt, attempt]): WebhookCall => ({
-      ...{ jobId, url, outcome, endedAt, attempt },
+    ([jobId, url, outcome, reason, endedAt, attempt, host]): WebhookCall => ({
+      ...{ jobId, url, outcome, endedAt, attempt, host },
       ...(outcome === 'failed' ? { error: errorOf(reason) } : {}),
     }),
   );
+
+const ANY_HOST: HostBound = { most: Number.MAX_SAFE_INTEGER, underWay: new Map() };
 
 class RedisWebhookOutbox implements WebhookOutbox {
   readonly #keys: ModelKeys;
@@ -69,9 +90,10 @@ class RedisWebhookOutbox implements WebhookOutbox {
     this.#redis = redis;
   }
 
-  async take(limit: number, leaseMs: number): Promise<WebhookCall[]> {
+  async take(limit: number, leaseMs: number, hosts: HostBound = ANY_HOST): Promise<WebhookCall[]> {
     const { bull, own } = this.#keys;
-    const reply = await promptly(this.#redis, (redis) => TAKE_WEBHOOKS.run(redis, bull, [own, limit, leaseMs]));
+    const args = [own, limit, leaseMs, hosts.most, ...[...hosts.underWay].flat()];
+    const reply = await promptly(this.#redis, (redis) => TAKE_WEBHOOKS.run(redis, bull, args));
     return z.array(Row).parse(reply);
   }
 

@@ -16,12 +16,15 @@ export function observeEngine(engine: Pick<GenerationEngine, 'observe' | 'stats'
 
 function recordFact(fact: EngineFact, metrics: WorkerMetrics): void {
   switch (fact.type) {
-    case 'step':
+    case 'step': {
+      const riding = fact.promptTokens ?? 0;
       metrics.stepDuration.observe({ phase: fact.phase }, fact.durationMs / 1000);
       metrics.stepBatchSize.observe({ phase: fact.phase }, fact.batchSize);
-      metrics.stepTokens.inc({ phase: fact.phase }, fact.tokens);
+      metrics.stepTokens.inc({ phase: fact.phase }, fact.tokens - riding);
+      if (riding > 0) metrics.stepTokens.inc({ phase: 'prefill' }, riding);
       metrics.paddingTokens.inc({ phase: fact.phase }, fact.paddingTokens);
       return;
+    }
     case 'sample':
       metrics.sampleDuration.observe(fact.durationMs / 1000);
       metrics.sampledWholeRows.inc(fact.wholeRows);

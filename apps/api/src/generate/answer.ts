@@ -1,5 +1,5 @@
 import { type GenerateResult, ShoalError, type TokensEvent } from '@shoal/protocol';
-import { reasonOf } from './request-scope.ts';
+import { type RequestScope, reasonOf } from './request-scope.ts';
 import type { SubmittedJob } from './submission.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { SubmittedJob } from './submission.ts';
  */
 export async function followJob(
   job: SubmittedJob,
-  signal: AbortSignal,
+  scope: RequestScope,
   onTokens: (event: TokensEvent) => void | Promise<void>,
 ): Promise<GenerateResult> {
   for await (const event of job.events) {
@@ -16,6 +16,6 @@ export async function followJob(
     else if (event.type === 'completed') return event.result;
     else throw ShoalError.fromBody(event.error);
   }
-  // The ear was closed before the end: by the signal.
-  throw reasonOf(signal);
+  // The ear was closed before the end: by the scope.
+  throw reasonOf(scope);
 }

@@ -7,7 +7,7 @@ export interface ChoiceWriterOptions {
   /** Index of the choice in the response. */
   index: number;
   /** Text that goes before the answer. */
-  echo: string;
+  echo: () => string;
   send: (chunk: object) => Promise<void>;
 }
 
@@ -54,6 +54,6 @@ export class ChoiceWriter {
     this.#opened = true;
     const { shape, meta, index, echo, send } = this.#options;
     if (shape.opening !== undefined) await send(shape.opening(meta, index));
-    await this.#write(echo, []);
+    await this.#write(echo(), []);
   }
 }

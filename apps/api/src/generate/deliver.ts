@@ -45,7 +45,8 @@ export async function deliverStream(deps: ServerDeps, inFlight: InFlight, reply:
     events.send(JSON.stringify(spec.includeUsage && !('usage' in chunk) ? { ...chunk, usage: null } : chunk));
   const perJob = spec.params.n ?? 1;
   const writers = Array.from({ length: inFlight.jobs.length * perJob }, (_, index) => {
-    const echo = spec.echo?.[Math.floor(index / perJob)] ?? '';
+    // Asked when the choice begins: a worker may tell it with its first token.
+    const echo = (): string => spec.echo?.[Math.floor(index / perJob)] ?? '';
     return new ChoiceWriter({ shape, meta, index, echo, send });
   });
   try {
@@ -77,8 +78,9 @@ async function followAll(
 ): Promise<Answer[]> {
   const follow = async (job: SubmittedJob): Promise<Answer> => {
     const first = job.index * (spec.params.n ?? 1);
-    const result = await followJob(job, scope.signal, (event) => {
+    const result = await followJob(job, scope, (event) => {
       measure.firstToken();
+      if (event.promptText !== undefined && spec.echo !== undefined) spec.echo[job.index] = event.promptText;
       return onTokens(first, event);
     });
     measure.result(result);

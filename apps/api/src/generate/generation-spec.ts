@@ -8,14 +8,14 @@ import { refuseUnsupported } from '../schemas/unsupported.ts';
 /** What one job is asked: the part of a `GenerateRequest` that says it. */
 export type GenerationInput =
   | { prompt: string }
-  | { promptTokenIds: number[] }
+  | { promptTokenIds: number[]; echo?: true }
   | { messages: ReturnType<typeof chatMessages> };
 
 /** A request in the API's inside form: one input per job, and how to serve them. */
 export interface GenerationSpec extends Service {
   model: string;
   inputs: GenerationInput[];
-  /** Text that goes before each answer, one per input; `undefined` for none. */
+  /** Text that goes before each answer, one per input, '' where a worker tells it; `undefined` for none. */
   echo: string[] | undefined;
 }
 
@@ -29,7 +29,7 @@ export function specOfCompletion(body: CompletionBody): GenerationSpec {
   return {
     ...service,
     model: body.model,
-    inputs: prompts.map((prompt) => (typeof prompt === 'string' ? { prompt } : { promptTokenIds: prompt })),
+    inputs: prompts.map((prompt) => inputOf(prompt, body.echo === true)),
     echo: body.echo === true ? echoOf(prompts, service.params.logprobs) : undefined,
   };
 }
@@ -43,13 +43,15 @@ export function specOfChat(body: ChatBody): GenerationSpec {
   return { ...service, model: body.model, inputs: [{ messages: chatMessages(body.messages) }], echo: undefined };
 }
 
-/** Only the worker can turn token ids into text, and tell the log probabilities of a prompt. */
+/** Only a worker can turn token ids into text. */
+function inputOf(prompt: Prompt, echo: boolean): GenerationInput {
+  if (typeof prompt === 'string') return { prompt };
+  return echo ? { promptTokenIds: prompt, echo } : { promptTokenIds: prompt };
+}
+
 function echoOf(prompts: readonly Prompt[], logprobs: number | undefined): string[] {
   if (logprobs !== undefined) throw unsupported('echo', 'is not supported together with logprobs');
-  return prompts.map((prompt) => {
-    if (typeof prompt === 'string') return prompt;
-    throw unsupported('echo', 'is not supported for a prompt of token ids');
-  });
+  return prompts.map((prompt) => (typeof prompt === 'string' ? prompt : ''));
 }
 
 function unsupported(param: string, problem: string): ShoalError {

@@ -68,13 +68,16 @@ async function* jobsOf(
   { tenant, status, limit }: JobListing,
   from: ListPlace | undefined,
 ): AsyncGenerator<JobPage['jobs'][number], undefined> {
-  const atOnce = status === undefined ? Math.min(limit + 1, AT_ONCE) : AT_ONCE;
+  let atOnce = status === undefined ? Math.min(limit + 1, AT_ONCE) : AT_ONCE;
   for (let after = from; ; ) {
     const { jobs, more } = await producer.list({ tenant, after, limit: atOnce });
     for (const job of jobs) yield { ...job, model: card.name };
+    if (!more) return undefined;
     const last = jobs.at(-1);
-    if (!more || last === undefined) return undefined;
-    after = { at: last.at, id: last.view.id };
+    // When none of a round is kept any more, all of them have left the list: the next round begins at the same place, and
+    // is a large one, so that there are few of them.
+    if (last === undefined) atOnce = AT_ONCE;
+    else after = { at: last.at, id: last.view.id };
   }
 }
 

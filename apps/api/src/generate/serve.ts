@@ -5,7 +5,7 @@ import type { ServedModel } from '../models.ts';
 import { deliverStream, deliverWhole } from './deliver.ts';
 import { checkAgainstModel, type GenerationSpec } from './generation-spec.ts';
 import { measureRequest } from './measure.ts';
-import { openScope } from './request-scope.ts';
+import type { RequestScope } from './request-scope.ts';
 import { type ResponseMeta, type ResponseShape, systemFingerprint } from './response-shape.ts';
 import { cancelQuietly, mayReuse, type SubmittedJob, submitAndListen } from './submission.ts';
 
@@ -41,13 +41,13 @@ export async function serveGeneration(
   const visit = await context.limits.enter(request.tenant, timeoutMs);
   reply.headers(visit.headers);
   const measure = measureRequest(context.metrics, context.clock, call.endpoint);
-  const scope = openScope(reply.raw, { timeoutMs, shutdown: context.shutdown });
+  const scope = context.scopes.open(reply.raw, { timeoutMs });
   let cancel = async (): Promise<void> => {};
   let over = false;
   try {
     const model = await findModel(context, spec.model);
     measure.model = model.card.name;
-    const { meta, jobs } = await accept(context, spec, model, { call, timeoutMs, signal: scope.signal });
+    const { meta, jobs } = await accept(context, spec, model, { call, timeoutMs, scope });
     const ids = jobs.map((job) => job.id);
     cancel = () => cancelQuietly(model, ids);
     reply.header('x-shoal-job-id', ids.join(','));
@@ -74,7 +74,7 @@ async function accept(
   context: ServerContext,
   spec: GenerationSpec,
   model: ServedModel,
-  { call: { request }, timeoutMs, signal }: { call: Call; timeoutMs: number; signal: AbortSignal },
+  { call: { request }, timeoutMs, scope }: { call: Call; timeoutMs: number; scope: RequestScope },
 ): Promise<{ meta: ResponseMeta; jobs: SubmittedJob[] }> {
   const { card } = model;
   checkAgainstModel(spec, card, context.config.maxPromptBytes);
@@ -86,7 +86,7 @@ async function accept(
     deadline: acceptedAt + timeoutMs,
     randomSeed: context.randomSeed,
     reuse: mayReuse(context.config, request.headers['cache-control']),
-    signal,
+    scope,
   });
   // The prompt is Redis's to keep now: thousands of callers may wait, and each would hold a copy.
   spec.inputs = [];

@@ -3,6 +3,7 @@ import { type GenerateRequest, REQUEST_VERSION, type RequestEvent } from '@shoal
 import { sharingKey } from '@shoal/queue';
 import type { ServedModel } from '../models.ts';
 import type { GenerationSpec } from './generation-spec.ts';
+import type { RequestScope } from './request-scope.ts';
 
 /** One job of a request that was accepted. */
 export interface SubmittedJob {
@@ -23,7 +24,7 @@ export interface SubmissionOptions {
   /** Whether equal requests may share one generation. */
   reuse: boolean;
   /** Closes the ears when aborted. */
-  signal: AbortSignal;
+  scope: RequestScope;
 }
 
 /** One payload, and under which key others may share its generation. */
@@ -43,29 +44,35 @@ export async function submitAndListen(
 ): Promise<SubmittedJob[]> {
   const drafts = draftsOf(spec, model, options);
   const ids = drafts.map((_, index) => (drafts.length === 1 ? options.id : `${options.id}-${index}`));
-  const submitted = await Promise.allSettled(
-    drafts.map((draft, index) => submitOne(draft, model, { ...options, id: ids[index] ?? '', index }, spec.priority)),
+  const submissions = drafts.map((draft, index) =>
+    submitOne(draft, model, { id: ids[index] ?? '', index, scope: options.scope }, spec.priority),
   );
-  const refusal = submitted.find((outcome) => outcome.status === 'rejected');
-  if (refusal === undefined)
-    return submitted.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-  await cancelQuietly(model, ids);
-  throw refusal.reason;
+  try {
+    return await Promise.all(submissions);
+  } catch (refusal) {
+    // What is on its way cannot be cancelled before it has arrived.
+    await Promise.allSettled(submissions);
+    await cancelQuietly(model, ids);
+    throw refusal;
+  }
 }
 
 async function submitOne(
   { request, sharingKey }: Draft,
   { producer, replies }: ServedModel,
-  { id, index, signal }: { id: string; index: number; signal: AbortSignal },
+  { id, index, scope }: { id: string; index: number; scope: RequestScope },
   priority: number,
 ): Promise<SubmittedJob> {
   if (sharingKey !== undefined) {
     // The generation may have begun long ago: it is read from its log.
     await producer.submit(request, { id, priority, sharingKey, checked: true });
-    return { id, index, events: replies.attach(id, { signal }) };
+    const events = replies.attach(id);
+    scope.onAbort(() => events.close());
+    return { id, index, events };
   }
   // The ear opens before the job exists, so that no event can come too early.
-  const events = replies.listen(id, signal);
+  const events = replies.listen(id);
+  scope.onAbort(() => events.close());
   await producer.submit({ ...request, replyTo: replies.replyTo }, { id, priority, checked: true });
   return { id, index, events };
 }

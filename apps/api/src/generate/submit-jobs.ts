@@ -7,7 +7,7 @@ import { ChatBody, CompletionBody, type JobBody } from '../schemas/bodies.ts';
 import { validate } from '../schemas/validate.ts';
 import { checkAgainstModel, type GenerationSpec, specOfChat, specOfCompletion } from './generation-spec.ts';
 import { findModel } from './serve.ts';
-import { cancelQuietly, type Draft, draftsOf } from './submission.ts';
+import { type Draft, draftsOf } from './submission.ts';
 
 /** Jobs put on the queue at the same time. */
 const AT_ONCE = 64;
@@ -16,6 +16,8 @@ const AT_ONCE = 64;
 export interface AcceptedJob {
   view: JobView;
   model: string;
+  /** It was submitted before, under the same idempotency key. */
+  again: boolean;
 }
 
 /** A job about to be submitted. */
@@ -46,6 +48,10 @@ export function specOfJob(body: JobBody, index: number): JobSpec {
     body.endpoint === '/v1/completions'
       ? specOfCompletion(validate(CompletionBody, body))
       : specOfChat(validate(ChatBody, body));
+  if (spec.echo !== undefined) {
+    const message = 'echo: a job tells the answer alone; leave it out, its prompt can be asked for';
+    throw new ShoalError('invalid_request_error', message, { param: 'echo' });
+  }
   const url = body.webhook_url ?? undefined;
   if (spec.inputs.length === 1) return url === undefined ? spec : { ...spec, webhookUrl: url };
   const message = `prompt: job ${index} has several prompts; submit one job for each`;
@@ -80,15 +86,30 @@ export async function submitJobs(
 
   const [draft] = drafts;
   if (draft === undefined || drafts.length > 1 || caller.key === undefined) {
-    return drafts.map((each, index) => ({
-      view: { ...unseen(deps, each), ...places[index] },
-      model: each.model.card.name,
-    }));
+    return drafts.map((each, index) => {
+      const { again = false, ...place } = places[index] ?? {};
+      return { view: { ...unseen(deps, each), ...place }, model: each.model.card.name, again };
+    });
   }
   // It is accepted, or was before: not being able to look at it now changes nothing of that.
   const view = await draft.model.producer.view(draft.id).catch(() => undefined);
   if (view !== undefined && view.fingerprint !== draft.request.fingerprint) throw conflict();
-  return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name }];
+  const again = places[0]?.again === true;
+  return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name, again }];
+}
+
+/** The job that was submitted under the caller's key before, if there is one; throws when it was another one. */
+export async function submittedBefore(
+  deps: ServerDeps,
+  spec: JobSpec,
+  { tenant, key }: JobCaller,
+): Promise<AcceptedJob | undefined> {
+  if (key === undefined) return undefined;
+  const model = await findModel(deps, spec.model);
+  const view = await model.producer.view(idUnder(key, tenant));
+  if (view === undefined) return undefined;
+  if (view.fingerprint !== fingerprintOf(spec)) throw conflict();
+  return { view, model: model.card.name, again: true };
 }
 
 async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
@@ -108,9 +129,9 @@ async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: 
   const job = { ...draft, model, priority: spec.priority, webhookUrl };
   if (key === undefined) return { ...job, id: deps.randomId() };
 
-  const id = `k-${hash(JSON.stringify([tenant ?? null, key]))}`;
+  const id = idUnder(key, tenant);
   await refuseElsewhere(deps, id, model);
-  return { ...job, id, request: { ...draft.request, fingerprint: hash(JSON.stringify(spec)) } };
+  return { ...job, id, request: { ...draft.request, fingerprint: fingerprintOf(spec) } };
 }
 
 /** Refuses what could never be told. */
@@ -151,7 +172,8 @@ async function submitAll(drafts: readonly JobDraft[]): Promise<Accepted[]> {
     if (refusal === undefined) continue;
     // A job under a key may be an earlier submission's: it stays.
     const ours = drafts.slice(0, from + AT_ONCE).filter(({ request }) => request.fingerprint === undefined);
-    await Promise.all(ours.map(({ id, model }) => cancelQuietly(model, [id])));
+    // Best effort, as any cancel: what an unreachable Redis keeps ends at its deadline.
+    await Promise.allSettled(ours.map(({ id, model, request }) => model.producer.withdraw(id, request.tenant)));
     throw refusal.reason;
   }
   return places;
@@ -164,6 +186,14 @@ function unseen(deps: ServerDeps, { id }: JobDraft): JobView {
 function conflict(): ShoalError {
   const message = 'this Idempotency-Key was used for another request; use a new key, or send the same request';
   return new ShoalError('idempotency_conflict', message, { param: 'Idempotency-Key' });
+}
+
+function idUnder(key: string, tenant: string | undefined): string {
+  return `k-${hash(JSON.stringify([tenant ?? null, key]))}`;
+}
+
+function fingerprintOf(spec: JobSpec): string {
+  return hash(JSON.stringify(spec));
 }
 
 function hash(text: string): string {

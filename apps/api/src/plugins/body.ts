@@ -27,10 +27,12 @@ export function installBody(app: App): void {
   });
 }
 
+const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true });
+
 function parseJsonBody(body: Buffer): unknown {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    text = STRICT_UTF8.decode(body);
   } catch {
     throw malformed('the body is not valid UTF-8');
   }

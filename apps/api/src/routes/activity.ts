@@ -1,11 +1,10 @@
-import { setMaxListeners } from 'node:events';
 import { ShoalError } from '@shoal/protocol';
 import { z } from 'zod';
 import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
 import { activityJson } from '../generate/activity-json.ts';
 import { EventStream, streamOptions } from '../generate/event-stream.ts';
-import { openScope } from '../generate/request-scope.ts';
+import { RequestScopes } from '../generate/request-scope.ts';
 import { findModel } from '../generate/serve.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
 
@@ -31,7 +30,7 @@ const SCHEMA = {
 /** What the workers of a model do, live. A watcher that does not keep up misses events; one that does not read is cut off. */
 export function activityRoutes(app: App, context: ServerContext): void {
   const closing = new AbortController();
-  setMaxListeners(MOST_WATCHERS, closing.signal);
+  const scopes = new RequestScopes(closing.signal);
   let watchers = 0;
   // Nobody's answer: it does not hold up the end of the process.
   app.addHook('preClose', async () => closing.abort());
@@ -43,7 +42,7 @@ export function activityRoutes(app: App, context: ServerContext): void {
       throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: RETRY_AFTER_MS });
     }
     watchers += 1;
-    const scope = openScope(reply.raw, { shutdown: closing.signal });
+    const scope = scopes.open(reply.raw);
     const stream = new EventStream(reply, streamOptions(context));
     try {
       for await (const event of model.activity.watch(scope.signal)) {

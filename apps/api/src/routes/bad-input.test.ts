@@ -118,7 +118,6 @@ const COMPLETION_CASES: Case[] = [
   ['best_of that is not n', { ...completion, best_of: 2 }, 'invalid_request_error', 'best_of'],
   ['logprobs 21', { ...completion, logprobs: 21 }, 'invalid_request_error', 'logprobs'],
   ['logprobs of a chat', { ...completion, logprobs: true }, 'invalid_request_error', 'logprobs'],
-  ['echo of token ids', { ...completion, prompt: [1], echo: true }, 'invalid_request_error', 'echo'],
   ['echo with logprobs', { ...completion, logprobs: 1, echo: true }, 'invalid_request_error', 'echo'],
   ['129 answers', { ...completion, prompt: Array(43).fill('a'), n: 3 }, 'invalid_request_error', 'n'],
   ['a suffix', { ...completion, suffix: SECRET }, 'invalid_request_error', 'suffix'],

@@ -4,7 +4,7 @@ import type { ServerContext } from '../deps.ts';
 import { EventStream, streamOptions } from '../generate/event-stream.ts';
 import { findJob } from '../generate/find-job.ts';
 import { eventJson } from '../generate/job-shape.ts';
-import { openScope, reasonOf } from '../generate/request-scope.ts';
+import { reasonOf } from '../generate/request-scope.ts';
 import { errorJson } from '../plugins/errors.ts';
 import { JobPath } from '../schemas/bodies.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
@@ -25,15 +25,17 @@ export function jobEventRoutes(app: App, context: ServerContext): void {
   app.get('/v1/jobs/:id/events', { schema: SCHEMA }, async (request, reply) => {
     const position = positionOf(request.headers['last-event-id']);
     const { model, view } = await findJob(context.models, request.params.id, request.tenant);
-    const scope = openScope(reply.raw, { shutdown: context.shutdown });
+    const scope = context.scopes.open(reply.raw);
     const stream = new EventStream(reply, streamOptions(context));
     try {
       let at = position;
-      for await (const event of model.replies.attach(view.id, { position, signal: scope.signal })) {
+      const events = model.replies.attach(view.id, { position });
+      scope.onAbort(() => events.close());
+      for await (const event of events) {
         at = positionAfter(event, at);
         await stream.send(JSON.stringify(eventJson(view.id, event)), at);
       }
-      if (scope.signal.aborted) throw reasonOf(scope.signal);
+      if (scope.reason !== undefined) throw reasonOf(scope);
       return undefined;
     } catch (error) {
       if (!stream.opened) throw error;

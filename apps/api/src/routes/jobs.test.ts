@@ -1,6 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import { describe, expect, test } from 'vitest';
-import { answer, MemoryModel } from '../testing/memory-models.ts';
+import { answer } from '../testing/memory-models.ts';
 import { eventsOf, testServer } from '../testing/test-server.ts';
 
 const body = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' };
@@ -149,140 +149,10 @@ test('many jobs are submitted at once, and accepted together or not at all', asy
   };
   const refused = await app.inject({ method: 'POST', url: '/v1/jobs', payload: bodies });
   expect(refused.statusCode).toBe(429);
-  const left = [...model.jobs.keys()].filter((id) => Number(id.slice(1)) > 1000 && !model.cancelled.includes(id));
+  // Nobody knows their ids, so nobody is to hear of their ends.
+  const left = [...model.jobs.keys()].filter((id) => Number(id.slice(1)) > 1000 && !model.withdrawn.includes(id));
   expect(left).toEqual([]);
-});
-
-const submitAs = (key: string, fields: object = {}, headers: object = {}) =>
-  ({
-    method: 'POST',
-    url: '/v1/jobs',
-    payload: { ...body, ...fields },
-    headers: { 'idempotency-key': key, ...headers },
-  }) as const;
-
-test('the same submission under the same Idempotency-Key is one job', async () => {
-  const { app, model } = testServer();
-  const first = await app.inject(submitAs('key 1'));
-  const again = await app.inject(submitAs('key 1'));
-  expect([first.statusCode, again.statusCode]).toEqual([202, 202]);
-  expect(again.json().id).toBe(first.json().id);
-  expect(model.jobs.size).toBe(1);
-  expect((await app.inject(submitAs('key 2'))).json().id).not.toBe(first.json().id);
-});
-
-test.each([
-  ['another prompt', { prompt: 'ho' }],
-  ['another option', { temperature: 0.5 }],
-  ['another deadline', { timeout_ms: 5 }],
-])('a key that is used again for %s is 409, and the first job stays', async (_, fields) => {
-  const { app, model } = testServer();
-  model.script = () => undefined;
-  const first = await app.inject(submitAs('key-1'));
-  const reused = await app.inject(submitAs('key-1', fields));
-  expect([reused.statusCode, reused.json().error.code]).toEqual([409, 'idempotency_conflict']);
-  expect(model.cancelled).toEqual([]);
-  expect(model.jobs.get(first.json().id)?.request.prompt).toBe('hi');
-});
-
-test('a key that is used again for another model is 409', async () => {
-  const server = testServer();
-  const other = new MemoryModel({ name: 'shark' });
-  Object.assign(server.models, { served: [server.model, other] });
-  await server.app.inject(submitAs('key-1'));
-  expect((await server.app.inject(submitAs('key-1', { model: 'shark' }))).statusCode).toBe(409);
-  expect(other.jobs.size).toBe(0);
-});
-
-test('tenants do not meet under the same key', async () => {
-  const { app, model } = testServer({ env: { API_KEYS: 'acme:acme-key-1,beta:beta-key-1' } });
-  const answers = await Promise.all(
-    ['acme-key-1', 'beta-key-1'].map((key) => app.inject(submitAs('same', {}, { authorization: `Bearer ${key}` }))),
-  );
-  expect(answers.map(({ statusCode }) => statusCode)).toEqual([202, 202]);
-  expect(model.jobs.size).toBe(2);
-});
-
-test.each([
-  ['an empty key', '', body],
-  ['a long key', 'x'.repeat(256), body],
-  ['a key for an array', 'key-1', [body, body]],
-])('%s is refused', async (_, key, payload) => {
-  const { app, model } = testServer();
-  const response = await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers: { 'idempotency-key': key } });
-  expect([response.statusCode, response.json().error.param]).toEqual([400, 'Idempotency-Key']);
-  expect(model.jobs.size).toBe(0);
-});
-
-describe('the list of jobs', () => {
-  const keys = { API_KEYS: 'acme:acme-key-1,beta:beta-key-1' };
-  const as = (key: string) => ({ authorization: `Bearer ${key}` });
-
-  async function submitted(prompts: string[], key = 'acme-key-1') {
-    const server = testServer({ env: keys });
-    server.model.script = ({ prompt }) => (prompt === 'wait' ? undefined : answer('hello', ['hel', 'lo']));
-    for (const prompt of prompts) {
-      await server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, prompt }, headers: as(key) });
-    }
-    return server;
-  }
-
-  test('comes newest first, page by page, without results', async () => {
-    const { app } = await submitted(['a', 'b', 'c']);
-    const list = async (query: string) =>
-      (await app.inject({ url: `/v1/jobs${query}`, headers: as('acme-key-1') })).json();
-    const first = await list('?limit=2');
-    expect(first).toMatchObject({ object: 'list', data: [{ id: 'r3' }, { id: 'r2' }], has_more: true });
-    expect(await list(`?limit=2&after=${first.after}`)).toMatchObject({
-      ...{ data: [{ id: 'r1', status: 'completed' }], has_more: false, after: null },
-    });
-  });
-
-  test('can be narrowed to a status', async () => {
-    const { app } = await submitted(['a', 'wait', 'b', 'wait']);
-    const response = await app.inject({ url: '/v1/jobs?status=queued', headers: as('acme-key-1') });
-    expect(response.json().data.map(({ id, status }: { id: string; status: string }) => [id, status])).toEqual([
-      ['r4', 'queued'],
-      ['r2', 'queued'],
-    ]);
-  });
-
-  test('is of one’s own jobs, and not of requests whose callers wait', async () => {
-    const { app } = await submitted(['a']);
-    await app.inject({ method: 'POST', url: '/v1/completions', payload: body, headers: as('beta-key-1') });
-    expect((await app.inject({ url: '/v1/jobs', headers: as('beta-key-1') })).json()).toEqual({
-      ...{ object: 'list', data: [], has_more: false, after: null },
-    });
-  });
-
-  test('goes over all models, newest first', async () => {
-    const server = testServer();
-    Object.assign(server.models, { served: [server.model, new MemoryModel({ name: 'shark' })] });
-    for (const model of ['minnow', 'shark', 'minnow', 'shark', 'shark']) {
-      await server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, model } });
-    }
-    const seen: string[] = [];
-    for (let after = ''; ; ) {
-      const page = (await server.app.inject(`/v1/jobs?limit=1${after}`)).json();
-      seen.push(...page.data.map(({ id }: { id: string }) => id));
-      if (!page.has_more) break;
-      after = `&after=${page.after}`;
-    }
-    // Each model counts its milliseconds by itself here.
-    expect(seen).toEqual(['r5', 'r3', 'r4', 'r1', 'r2']);
-  });
-
-  test.each([
-    ['limit=0', 'limit'],
-    ['limit=101', 'limit'],
-    ['limit=x', 'limit'],
-    ['status=lost', 'status'],
-    ['after=abc', 'after'],
-    [`after=${Buffer.from('[1,2]').toString('base64url')}`, 'after'],
-  ])('with %s is refused', async (query, param) => {
-    const response = await testServer().app.inject(`/v1/jobs?${query}`);
-    expect([response.statusCode, response.json().error.param]).toEqual([400, param]);
-  });
+  expect(model.cancelled).toEqual(model.withdrawn);
 });
 
 describe('a webhook_url', () => {
@@ -359,4 +229,13 @@ test('a job that must be generated anew shares with nobody', async () => {
   await app.inject({ method: 'POST', url: '/v1/jobs', payload });
   await app.inject({ method: 'POST', url: '/v1/jobs', payload, headers: { 'cache-control': 'no-store' } });
   expect([...model.jobs.values()].map(({ sharingKey }) => sharingKey === undefined)).toEqual([false, true]);
+});
+
+test('a job cannot echo: it tells the answer alone', async () => {
+  const { app, model } = testServer();
+  for (const prompt of ['hi', [1, 2]]) {
+    const response = await app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...body, prompt, echo: true } });
+    expect([response.statusCode, response.json().error.param]).toEqual([400, 'echo']);
+  }
+  expect(model.jobs.size).toBe(0);
 });

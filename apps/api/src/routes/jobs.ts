@@ -1,13 +1,22 @@
-import { ShoalError } from '@shoal/protocol';
+import { openaiBody, ShoalError } from '@shoal/protocol';
+import type { FastifyReply } from 'fastify';
 import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
 import { expectedTokens } from '../generate/generation-spec.ts';
 import { jobJson } from '../generate/job-shape.ts';
 import { listJobs } from '../generate/list-jobs.ts';
-import { bodyOfRequest } from '../generate/request-body.ts';
 import { mayReuse } from '../generate/submission.ts';
-import { idempotencyKey, specOfJob, submitJobs } from '../generate/submit-jobs.ts';
+import {
+  type AcceptedJob,
+  idempotencyKey,
+  type JobCaller,
+  type JobSpec,
+  specOfJob,
+  submitJobs,
+  submittedBefore,
+} from '../generate/submit-jobs.ts';
+import type { Visit } from '../plugins/tenant-limits.ts';
 import { type JobBody, JobPath, JobQuery, JobsBody, JobsQuery } from '../schemas/bodies.ts';
 import { JobListResponse, JobPageResponse, JobResponse } from '../schemas/responses.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
@@ -65,11 +74,8 @@ export function jobRoutes(app: App, context: ServerContext): void {
     const bodies: JobBody[] = Array.isArray(request.body) ? request.body : [request.body];
     const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
     const specs = bodies.map(specOfJob);
-    const visit = await context.limits.pass(request.tenant);
-    reply.headers(visit.headers);
     const reuse = mayReuse(context.config, request.headers['cache-control']);
-    const jobs = await submitJobs(context, specs, { tenant: request.tenant, key, reuse });
-    visit.leave(specs.reduce((sum, spec) => sum + expectedTokens(spec), 0));
+    const jobs = await submitWithinLimits(context, reply, specs, { tenant: request.tenant, key, reuse });
     reply.code(202);
     if (Array.isArray(request.body))
       return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };
@@ -92,7 +98,7 @@ export function jobRoutes(app: App, context: ServerContext): void {
     const shown = jobJson(view, model.card.name);
     if (request.query.include !== 'request') return shown;
     const asked = await model.producer.request(view.id);
-    return asked === undefined ? shown : { ...shown, request: bodyOfRequest(asked, model.card.name) };
+    return asked === undefined ? shown : { ...shown, request: { model: model.card.name, ...openaiBody(asked) } };
   });
 
   app.delete('/v1/jobs/:id', { schema: CANCEL }, async (request, reply) => {
@@ -104,4 +110,26 @@ export function jobRoutes(app: App, context: ServerContext): void {
     const after = await model.producer.view(view.id);
     return jobJson(after ?? { ...view, status: outcome === 'cancelled' ? 'cancelled' : view.status }, model.card.name);
   });
+}
+
+/** What was submitted before, under the same key, costs nothing, and is answered also to a tenant who has nothing left. */
+async function submitWithinLimits(
+  context: ServerContext,
+  reply: FastifyReply,
+  specs: readonly JobSpec[],
+  caller: JobCaller,
+): Promise<AcceptedJob[]> {
+  let visit: Visit;
+  try {
+    visit = await context.limits.pass(caller.tenant);
+  } catch (refusal) {
+    const [spec] = specs;
+    const before = spec === undefined ? undefined : await submittedBefore(context, spec, caller);
+    if (before === undefined) throw refusal;
+    return [before];
+  }
+  reply.headers(visit.headers);
+  const jobs = await submitJobs(context, specs, caller);
+  visit.leave(specs.reduce((sum, spec, index) => sum + (jobs[index]?.again === true ? 0 : expectedTokens(spec)), 0));
+  return jobs;
 }

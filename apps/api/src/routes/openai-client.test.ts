@@ -67,6 +67,21 @@ test('chat.completions.stream gathers the final message', async () => {
   expect(message.content).toBe('hello');
 });
 
+test('echo of token ids', async () => {
+  // Which only the worker can turn into text: it does so with the first token.
+  model.script = ({ echo }) => {
+    const [first, ...rest] = answer('hello', ['hel', 'lo']);
+    return first?.type === 'tokens' && echo === true ? [{ ...first, promptText: 'hi, ' }, ...rest] : [];
+  };
+  const asked = { ...completion, prompt: [104, 105], echo: true };
+  expect((await client.completions.create(asked)).choices[0]?.text).toBe('hi, hello');
+  let text = '';
+  for await (const chunk of await client.completions.create({ ...asked, stream: true })) {
+    text += chunk.choices[0]?.text ?? '';
+  }
+  expect(text).toBe('hi, hello');
+});
+
 test('n', async () => {
   const choices = ['one', 'two'].map((text) => ({ text, tokenIds: [1], finishReason: 'stop' as const }));
   model.script = () => answer('one', [], { choices });
@@ -175,7 +190,6 @@ test.each<[param: string, fields: object]>([
   ['best_of', { best_of: 3 }],
   ['suffix', { suffix: 'end' }],
   ['echo', { echo: true, logprobs: 1 }],
-  ['echo', { echo: true, prompt: [1, 2] }],
   ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
   ['response_format', { response_format: { type: 'json_object' } }],
 ])('refused by name: %s', async (param, fields) => {

@@ -23,10 +23,7 @@ export const CompletionBody: z.ZodType<CompletionBody, unknown> = z
     {
       ...generationOptions,
       prompt: PromptField,
-      echo: z
-        .boolean()
-        .nullish()
-        .describe('Repeats the prompt before the answer. Not with token ids, nor with `logprobs`.'),
+      echo: z.boolean().nullish().describe('Repeats the prompt before the answer. Not with `logprobs`, nor in a job.'),
       best_of: z.int().min(1).nullish().describe('Only the same as `n`.'),
       logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish().describe(LOGPROBS),
     },

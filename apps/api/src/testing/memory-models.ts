@@ -11,6 +11,7 @@ import {
 import type {
   Accepted,
   ActivityEvent,
+  Hearing,
   JobView,
   ListedJob,
   ListOptions,
@@ -40,6 +41,7 @@ export class MemoryModel implements ServedModel {
   readonly activity: ServedModel['activity'] = { watch: (signal) => this.#watch(signal) };
   readonly jobs: Map<string, MemoryJob> = new Map();
   readonly cancelled: string[] = [];
+  readonly withdrawn: string[] = [];
   /** Ears that are open now. */
   listening = 0;
   script: Script = () => answer('hello', ['hel', 'lo']);
@@ -58,14 +60,15 @@ export class MemoryModel implements ServedModel {
       request: async (id) => this.jobs.get(id)?.request,
       list: async (options) => this.#list(options),
       cancel: async (id) => this.#cancel(id),
+      withdraw: async (id) => this.#withdraw(id),
       depth: async () => ({ waiting: this.jobs.size, running: 0 }),
       inspect: async () => ({ paused: false, waiting: [this.jobs.size], suspects: 0, delayed: 0, running: 0 }),
       close: async () => {},
     };
     this.replies = {
       replyTo: 'memory',
-      listen: (id, signal) => this.#follow(id, 0, signal),
-      attach: (id, options) => this.#follow(id, options?.position ?? 0, options?.signal),
+      listen: (id, signal) => this.#hear(id, 0, signal),
+      attach: (id, options) => this.#hear(id, options?.position ?? 0, options?.signal),
       close: async () => {},
     };
   }
@@ -83,7 +86,7 @@ export class MemoryModel implements ServedModel {
 
   #submit(request: GenerateRequest, options: SubmitOptions): Accepted {
     if (this.refusal !== undefined) throw this.refusal;
-    if (this.jobs.has(options.id)) return {};
+    if (this.jobs.has(options.id)) return { again: true };
     this.jobs.set(options.id, { ...options, request, log: this.script(request, options.id) ?? [] });
     this.wake();
     return { position: 0 };
@@ -96,6 +99,12 @@ export class MemoryModel implements ServedModel {
     this.cancelled.push(id);
     this.tell(id, { type: 'failed', error: { code: 'cancelled', message: 'the request was cancelled' } });
     return 'cancelled';
+  }
+
+  #withdraw(id: string): void {
+    if (!this.jobs.has(id)) return;
+    this.withdrawn.push(id);
+    this.#cancel(id);
   }
 
   #view(id: string): JobView | undefined {
@@ -123,6 +132,15 @@ export class MemoryModel implements ServedModel {
     });
     const behind = listed.reverse().filter(({ at }) => after === undefined || at < after.at || isNext(at, after));
     return { jobs: behind.slice(0, limit), more: behind.length > limit };
+  }
+
+  #hear(id: string, position: number, signal?: AbortSignal): Hearing {
+    const closing = new AbortController();
+    const close = (): void => closing.abort();
+    if (signal?.aborted) close();
+    signal?.addEventListener('abort', close);
+    const events = this.#follow(id, position, closing.signal);
+    return { close, [Symbol.asyncIterator]: () => events };
   }
 
   async *#follow(id: string, position: number, signal?: AbortSignal): AsyncGenerator<RequestEvent> {

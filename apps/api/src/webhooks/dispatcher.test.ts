@@ -2,12 +2,12 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ModelCard } from '@shoal/protocol';
 import { openProducer, openWebhookOutbox, type Producer, type WebhookOutbox } from '@shoal/queue';
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import type { ServedModel } from '../models.ts';
 import { MemoryModel } from '../testing/memory-models.ts';
 import { type DispatcherOptions, pauseAfter, WebhookDispatcher } from './dispatcher.ts';
+import { payloadOf } from './payload.ts';
 
 // Real Redis, a real receiver.
 
@@ -52,10 +52,12 @@ async function receiver(...statuses: (number | undefined)[]) {
 
 /** One replica of the API, as far as webhooks go. */
 function replica(
-  options: Partial<DispatcherOptions['config']> & Pick<Partial<DispatcherOptions>, 'leaseMarginMs'> = {},
+  options: Partial<DispatcherOptions['config']> &
+    Pick<Partial<DispatcherOptions>, 'leaseMarginMs'> & { models?: [string, Producer][]; unreadable?: string } = {},
 ) {
-  const { leaseMarginMs, ...config } = options;
-  const card: ModelCard = new MemoryModel().card;
+  const { leaseMarginMs, models = [['minnow', producer]], unreadable, ...config } = options;
+  const served = models.map(([name, producer]) => ({ card: new MemoryModel({ name }).card, producer }));
+  const warnings: unknown[] = [];
   const outboxes: WebhookOutbox[] = [];
   const dispatcher = new WebhookDispatcher({
     config: {
@@ -65,12 +67,15 @@ function replica(
       webhookMaxAttempts: 5,
       ...config,
     },
-    models: { list: async () => [{ card, producer } as Partial<ServedModel> as ServedModel] },
+    models: { list: async () => served as Partial<ServedModel>[] as ServedModel[] },
     openOutbox: (model) => {
       const outbox = openWebhookOutbox({ redisUrl, prefix, model });
       // Tests do not wait for pauses: what is to be tried again is due at once.
       const hasty: WebhookOutbox = {
-        take: (limit, leaseMs) => outbox.take(limit, leaseMs),
+        take: async (...asked) => {
+          if (model === unreadable) throw new Error('away');
+          return await outbox.take(...asked);
+        },
         settle: (call, outcome) =>
           outbox.settle(call, outcome.state === 'pending' ? { ...outcome, delayMs: 0 } : outcome),
         close: () => outbox.close(),
@@ -78,7 +83,7 @@ function replica(
       outboxes.push(hasty);
       return hasty;
     },
-    logger: { warn: () => {}, debug: () => {} },
+    logger: { warn: (fact: unknown) => void warnings.push(fact), debug: () => {} },
     clock: () => 1_700_000_000_000,
     random: () => 0,
     intervalMs: 10,
@@ -86,14 +91,14 @@ function replica(
   });
   dispatcher.start();
   closers.push(() => dispatcher.close());
-  return { dispatcher, outboxes };
+  return { dispatcher, outboxes, warnings };
 }
 
 /** A job that ends at once, by being cancelled while it waits. */
-async function endJob(id: string, webhookUrl: string): Promise<void> {
+async function endJob(id: string, webhookUrl: string, on: Producer = producer): Promise<void> {
   const params = { temperature: 0, topP: 1, topK: 0, stop: [] };
-  await producer.submit({ v: 1, prompt: 'hi', params }, { id, priority: 5, webhookUrl });
-  await producer.cancel(id);
+  await on.submit({ v: 1, prompt: 'hi', params }, { id, priority: 5, webhookUrl });
+  await on.cancel(id);
 }
 
 const webhookOf = async (id: string) => (await producer.view(id))?.webhook;
@@ -184,6 +189,54 @@ describe('a webhook', () => {
     replica();
     await until(async () => expect(await webhookOf('a')).toMatchObject({ state: 'delivered', attempts: 2 }));
     expect(received[1]?.headers['webhook-id']).toBe(received[0]?.headers['webhook-id']);
+  });
+
+  test('does not wait behind those to a receiver that never answers', async () => {
+    const dead = await receiver(undefined);
+    const { received, url } = await receiver(200);
+    for (let n = 0; n < 40; n += 1) await endJob(`dead-${n}`, dead.url);
+    await endJob('a', url);
+    replica({ webhookTimeoutMs: 600_000 });
+    await until(async () => expect(await webhookOf('a')).toMatchObject({ state: 'delivered' }));
+    expect(received).toHaveLength(1);
+    expect(dead.received.length).toBeLessThanOrEqual(4);
+  });
+
+  test('of one model does not wait behind those of another whose receivers never answer', async () => {
+    const shark = openProducer({ redisUrl, prefix, model: 'shark' });
+    closers.push(() => shark.close());
+    for (let n = 0; n < 40; n += 1) await endJob(`dead-${n}`, (await receiver(undefined)).url);
+    const { url } = await receiver(200);
+    await endJob('a', url, shark);
+    const models: [string, Producer][] = [
+      ['minnow', producer],
+      ['shark', shark],
+    ];
+    replica({ webhookTimeoutMs: 600_000, models });
+    await until(async () => expect((await shark.view('a'))?.webhook).toMatchObject({ state: 'delivered' }));
+  });
+
+  test('does not wait for another model whose outbox cannot be read, which is told once', async () => {
+    const { url } = await receiver(200);
+    const models: [string, Producer][] = [
+      ['broken', producer],
+      ['minnow', producer],
+    ];
+    const { warnings } = replica({ models, unreadable: 'broken' });
+    for (const id of ['a', 'b']) {
+      await endJob(id, url);
+      await until(async () => expect(await webhookOf(id)).toMatchObject({ state: 'delivered' }));
+    }
+    expect(warnings).toEqual([expect.objectContaining({ model: 'broken' })]);
+  });
+
+  test('of a completed job whose result is no longer kept says that it is left out', () => {
+    const call = { jobId: 'a', url: 'https://example.com/', host: 'example.com', attempt: 12, endedAt: 1000 };
+    const told = (fields: object) =>
+      JSON.parse(payloadOf({ ...call, outcome: 'completed', ...fields }, undefined, 'minnow'));
+    expect(told({})).toMatchObject({ type: 'job.completed', data: { status: 'completed', result_omitted: true } });
+    const failed = told({ outcome: 'failed', error: { code: 'inference_error', message: 'nan' } });
+    expect(failed.data).not.toHaveProperty('result_omitted');
   });
 
   test('is called by one of several replicas, not by all', async () => {

@@ -7,6 +7,7 @@ import { payloadOf, webhookId } from './payload.ts';
 import { post } from './post.ts';
 import type { Resolve } from './public-address.ts';
 import { signatureOf } from './signature.ts';
+import { Tally } from './tally.ts';
 
 export interface DispatcherOptions {
   config: WebhookConfig;
@@ -24,19 +25,28 @@ export interface DispatcherOptions {
   resolve?: Resolve;
 }
 
-/** Calls under way at once, of all models together. */
+/** Calls under way at once: of all models together, of one model, and to one host. */
 const AT_ONCE = 32;
+const PER_MODEL = 16;
+const PER_HOST = 4;
 const SHORTEST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 900_000;
 
 /**
  * Makes the calls that wait in the models' outboxes. Every replica of the API runs one; leases keep them apart, and the
- * outboxes keep what a replica took along when it died.
+ * outboxes keep what a replica took along when it died. A receiver that does not answer holds up calls to itself alone,
+ * and all that go out for one model leave room for the others.
  */
 export class WebhookDispatcher {
   readonly #options: DispatcherOptions;
   readonly #outboxes = new Map<string, WebhookOutbox>();
   readonly #calls = new Set<Promise<void>>();
+  readonly #ofModel = new Tally();
+  readonly #toHost = new Tally();
+  /** Models whose outbox could not be read, and it was told. */
+  readonly #failing = new Set<string>();
+  /** Looks so far: each begins with another model. */
+  #looks = 0;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -60,24 +70,46 @@ export class WebhookDispatcher {
     while (!this.#stop.signal.aborted) {
       // While Redis is away nothing can be told; the next look makes it good.
       const more = await this.#look().catch(() => false);
-      if (more) await Promise.race(this.#calls);
-      else await sleep(this.#options.intervalMs ?? 1_000, undefined, { signal: this.#stop.signal }).catch(() => {});
+      await this.#pause(more);
     }
+  }
+
+  /** Until the next look is due, or a call that is over has made room for more. */
+  async #pause(more: boolean): Promise<void> {
+    const enough = new AbortController();
+    const signal = AbortSignal.any([enough.signal, this.#stop.signal]);
+    const due = sleep(this.#options.intervalMs ?? 1_000, undefined, { signal }).catch(() => {});
+    await (more ? Promise.race([due, ...this.#calls]) : due);
+    enough.abort();
   }
 
   /** Takes what is due, as far as there is room; true when there may be more. */
   async #look(): Promise<boolean> {
     const leaseMs = this.#options.config.webhookTimeoutMs + (this.#options.leaseMarginMs ?? 20_000);
+    const models = await this.#options.models.list();
+    const first = this.#looks++ % Math.max(1, models.length);
     let more = false;
-    for (const model of await this.#options.models.list()) {
-      const room = AT_ONCE - this.#calls.size;
-      if (room === 0) return true;
-      const outbox = this.#outbox(model.card.name);
-      const calls = await outbox.take(room, leaseMs);
+    for (const model of [...models.slice(first), ...models.slice(0, first)]) {
+      const { name } = model.card;
+      const room = Math.min(AT_ONCE - this.#calls.size, PER_MODEL - this.#ofModel.of(name));
+      const calls = room > 0 ? await this.#take(name, room, leaseMs) : [];
       more ||= calls.length === room;
-      for (const call of calls) this.#begin(model, outbox, call);
+      for (const call of calls) this.#begin(model, this.#outbox(name), call);
     }
     return more && this.#calls.size > 0;
+  }
+
+  /** What one model's outbox has for us; nothing when it cannot be read, which keeps the others from nothing. */
+  async #take(model: string, room: number, leaseMs: number): Promise<WebhookCall[]> {
+    try {
+      const calls = await this.#outbox(model).take(room, leaseMs, { most: PER_HOST, underWay: this.#toHost.all });
+      this.#failing.delete(model);
+      return calls;
+    } catch (error) {
+      if (!this.#failing.has(model)) this.#options.logger.warn({ err: error, model }, 'webhooks cannot be read');
+      this.#failing.add(model);
+      return [];
+    }
   }
 
   #outbox(model: string): WebhookOutbox {
@@ -87,11 +119,17 @@ export class WebhookDispatcher {
   }
 
   #begin(model: ServedModel, outbox: WebhookOutbox, call: WebhookCall): void {
+    this.#ofModel.add(model.card.name);
+    this.#toHost.add(call.host);
     const made = this.#deliver(model, call)
       .then((outcome) => outbox.settle(call, outcome))
       // The lease ends by itself, and the call is made again.
       .catch((error: unknown) => this.#options.logger.debug({ err: error, jobId: call.jobId }, 'webhook not settled'))
-      .finally(() => this.#calls.delete(made));
+      .finally(() => {
+        this.#calls.delete(made);
+        this.#ofModel.remove(model.card.name);
+        this.#toHost.remove(call.host);
+      });
     this.#calls.add(made);
   }
 

@@ -1,4 +1,4 @@
-import { type RequestEvent, ShoalError } from '@shoal/protocol';
+import { openaiBody, type RequestEvent, ShoalError } from '@shoal/protocol';
 import type { z } from 'zod';
 import type { Job, QueueState } from '../job.ts';
 import type { CheckedRequest, ShoalRequest } from '../request.ts';
@@ -8,7 +8,7 @@ import { errorOfResponse, unreachable } from './http-error.ts';
 import { EventJson, JobAnswer } from './job-json.ts';
 import { ModelsAnswer, queueStates } from './queue-states.ts';
 import { RequestAnswer } from './request-answer.ts';
-import { requestJson } from './request-json.ts';
+import { traceHeaders } from './trace-headers.ts';
 
 export interface HttpTransportOptions {
   /** Without a slash at the end. */
@@ -31,7 +31,7 @@ export class HttpTransport implements Transport {
     return this.#json(JobAnswer, '/v1/jobs', {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': key },
-      body: JSON.stringify(requestJson(request)),
+      body: JSON.stringify(bodyOf(request)),
     });
   }
 
@@ -95,6 +95,7 @@ export class HttpTransport implements Transport {
   async #fetch(path: string, { timeoutMs, ...init }: RequestInit & { timeoutMs?: number }): Promise<Response> {
     const { base, apiKey, fetch } = this.#options;
     const headers = new Headers(init.headers);
+    for (const [name, value] of Object.entries(await traceHeaders())) headers.set(name, value);
     if (apiKey !== undefined) headers.set('authorization', `Bearer ${apiKey}`);
     const late = new AbortController();
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => late.abort(), timeoutMs);
@@ -131,4 +132,9 @@ function strange(cause?: unknown): ShoalError {
   const message =
     'the answer is not one of the Shoal API; check the URL, and that client and API are of the same version';
   return new ShoalError('invalid_request_error', message, { cause });
+}
+
+/** The body of `POST /v1/jobs` for a request. */
+function bodyOf({ model, input, params, priority, timeoutMs, webhookUrl }: CheckedRequest): object {
+  return { model, ...openaiBody({ ...input, params }), priority, timeout_ms: timeoutMs, webhook_url: webhookUrl };
 }

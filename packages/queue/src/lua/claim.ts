@@ -53,13 +53,13 @@ local function shareOf(wanted, now)
   return math.min(wanted, math.max(1, math.ceil(waitingJobs() / (idle + 1))))
 end
 
-local ACTIVE_KEYS = {
-  BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
-  BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', BULL .. 'marker',
-}
-
+local activeKeys
 local function moveToActive(token, now)
-  return bullmqMoveToActive(ACTIVE_KEYS,
+  activeKeys = activeKeys or {
+    BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
+    BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', BULL .. 'marker',
+  }
+  return bullmqMoveToActive(activeKeys,
     { BULL, now, cmsgpack.pack({ token = token, lockDuration = LOCK_MS, name = WORKER }) })
 end
 

@@ -66,33 +66,39 @@ end
 
 /**
  * Lua: BullMQ's ends of a job. `finish` returns 0, or BullMQ's code: −1 job missing, −2 lock missing, −3 not active,
- * −6 lock held by another. A job that has a webhook is put into the outbox by its end. Needs the locals BULL, OWN and RESULT_TTL_S.
+ * −6 lock held by another. A job that has a webhook is put into the outbox by its end. Needs the locals BULL, OWN and
+ * RESULT_TTL_S: finished jobs older than that are removed by the way; 0 removes none.
  */
 export const JOB_ENDS: string = `
 ${WORK}
 ${FILE_WEBHOOK}
 ${bullmqFunction('bullmqMoveToFinished', 'moveToFinished-14')}
 
--- BullMQ's keys and options, but for what differs from job to job.
-local FINISH_KEYS = {
-  BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
-  BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', '', '', '', BULL .. 'marker',
-}
 -- Jobs finished and failed per minute, which Bull Board draws.
 local METRICS_MINUTES = '1440'
-local FINISH_OPTIONS = {
-  keepJobs = { age = RESULT_TTL_S }, lockDuration = 1000, attempts = 1, maxMetricsSize = METRICS_MINUTES,
-  fpof = false, cpof = false, idof = false, rdof = false,
-}
 local NO_STACKTRACE = cmsgpack.pack({ 'stacktrace', '[]' })
+
+-- BullMQ's keys and options, but for what differs from job to job; made by the first end.
+local finishKeys, finishOptions
+local function prepareFinish()
+  finishKeys = {
+    BULL .. 'wait', BULL .. 'active', BULL .. 'prioritized', BULL .. 'events', BULL .. 'stalled', BULL .. 'limiter',
+    BULL .. 'delayed', BULL .. 'paused', BULL .. 'meta', BULL .. 'pc', '', '', '', BULL .. 'marker',
+  }
+  finishOptions = {
+    keepJobs = RESULT_TTL_S > 0 and { age = RESULT_TTL_S } or { count = -1 }, lockDuration = 1000, attempts = 1, maxMetricsSize = METRICS_MINUTES,
+    fpof = false, cpof = false, idof = false, rdof = false,
+  }
+end
 
 local function finish(id, token, outcome, value, now)
   local property = outcome == 'completed' and 'returnvalue' or 'failedReason'
-  FINISH_KEYS[11], FINISH_KEYS[12], FINISH_KEYS[13] = BULL .. outcome, BULL .. id, BULL .. 'metrics:' .. outcome
-  FINISH_OPTIONS.token = token
+  if not finishKeys then prepareFinish() end
+  finishKeys[11], finishKeys[12], finishKeys[13] = BULL .. outcome, BULL .. id, BULL .. 'metrics:' .. outcome
+  finishOptions.token = token
   local fields = outcome == 'failed' and NO_STACKTRACE or nil
-  local code = bullmqMoveToFinished(FINISH_KEYS,
-    { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(FINISH_OPTIONS), fields })
+  local code = bullmqMoveToFinished(finishKeys,
+    { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(finishOptions), fields })
   if code == 0 then
     local url = redis.call('HGET', BULL .. id, 'shoal:hook')
     if url then fileWebhook(id, url, outcome, value, now) end

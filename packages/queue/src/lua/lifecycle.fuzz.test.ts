@@ -107,7 +107,7 @@ class QueueModel {
 
   submit(id: string, jobId: string, priority: number, key: string): string {
     if (key !== '') {
-      if (this.records.has(id)) return 'added';
+      if (this.records.has(id)) return 'again';
       const job = this.jobs.get(this.shared.get(key) ?? '');
       if (job !== undefined && job.state !== 'failed' && !job.stopping) {
         this.records.set(id, { job: job.id, cancelled: false });
@@ -117,7 +117,7 @@ class QueueModel {
         return 'shared';
       }
     }
-    if (this.jobs.has(jobId)) return 'added';
+    if (this.jobs.has(jobId)) return 'again';
     if (this.waiting.length >= MOST_WAITING) return 'full';
     const fresh = { state: 'waiting', log: [], length: 0, base: 0, token: '', holder: undefined, value: '' } as const;
     const records = new Set(key === '' ? [] : [id]);
@@ -220,7 +220,7 @@ class RealQueue {
   }
 
   cancel(id: string): Promise<unknown> {
-    const args = [...this.#both, 10_000, 3_600, 60_000, id, CANCELLED, this.keys.cancelChannel];
+    const args = [...this.#both, 10_000, 60_000, id, CANCELLED, this.keys.cancelChannel, ''];
     return CANCEL.run(this.#redis, this.keys.bull, args);
   }
 

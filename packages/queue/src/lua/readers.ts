@@ -8,6 +8,8 @@ export const READERS = `
 local outgoing = {}
 local readersByJob = {}
 local joined = {}
+-- False where it is known that nobody joined any of the jobs.
+local mayBeJoined = true
 
 local function isOpaqueId(id)
   return type(id) == 'string' and #id >= 1 and #id <= 64 and string.find(id, '^[%w_-]+$') ~= nil
@@ -17,7 +19,7 @@ local function readersOf(id, replyTo)
   local readers = readersByJob[id]
   if readers then return readers end
   readers = {}
-  for _, reader in ipairs(redis.call('SMEMBERS', OWN .. 'readers:' .. id)) do
+  for _, reader in ipairs(mayBeJoined and redis.call('SMEMBERS', OWN .. 'readers:' .. id) or {}) do
     readers[reader] = true
     joined[id] = true
   end

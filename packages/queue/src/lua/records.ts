@@ -25,7 +25,9 @@ end
 local function leave(record, job, status)
   redis.call('ZREM', OWN .. 'deadlines', record)
   redis.call('SREM', OWN .. 'records:' .. job, record)
-  redis.call('SET', OWN .. 'alias:' .. record, '!' .. status .. ':' .. job, 'PX', RECORD_TTL_MS)
+  -- Whoever ends it may keep results for less long than whoever submitted it.
+  local kept = math.max(RECORD_TTL_MS, redis.call('PTTL', OWN .. 'alias:' .. record))
+  redis.call('SET', OWN .. 'alias:' .. record, '!' .. status .. ':' .. job, 'PX', kept)
   if redis.call('SCARD', OWN .. 'records:' .. job) > 0 then return false end
   local key = redis.call('HGET', BULL .. job, 'shoal:key')
   if key and redis.call('GET', OWN .. 'shared:' .. key) == job then redis.call('DEL', OWN .. 'shared:' .. key) end

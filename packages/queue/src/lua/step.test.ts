@@ -5,6 +5,7 @@ import { type ModelKeys, modelKeys } from '../keys.ts';
 import { decodeStep, type StepReply } from '../step-codec.ts';
 import { randomness } from '../testing/randomness.ts';
 import { sampleRequest, sampleTokens } from '../testing/requests.ts';
+import { EMIT } from './emit.ts';
 import { STEP } from './step.ts';
 import { SUBMIT } from './submit.ts';
 
@@ -81,7 +82,9 @@ describe('the step script', () => {
 
   const step = async (items: (string | number)[], wanted = 0, stepId: string = randomUUID()): Promise<StepReply> => {
     const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w'];
-    return decodeStep(await STEP.run(redis, keys.bull, [...header, ...items]));
+    // As the writer chooses.
+    const script = wanted > 0 || items.some((item) => item === 'C' || item === 'F') ? STEP : EMIT;
+    return decodeStep(await script.run(redis, keys.bull, [...header, ...items]));
   };
   const submit = (id: string, replyTo = ''): Promise<unknown> => {
     const data = JSON.stringify(sampleRequest(replyTo === '' ? {} : { replyTo }));

@@ -1,5 +1,6 @@
 import { Script } from '../script.ts';
 import { CLAIM } from './claim.ts';
+import { HELD_JOB } from './held-job.ts';
 import { JOB_ENDS, JOB_HAND_BACK, JOB_LATER, JOB_LOCK } from './jobs.ts';
 import { PLAIN } from './plain.ts';
 import { READERS } from './readers.ts';
@@ -37,45 +38,12 @@ ${JOB_ENDS}
 ${JOB_HAND_BACK}
 ${JOB_LATER}
 ${JOB_LOCK}
+${HELD_JOB}
 ${PLAIN}
 ${CLAIM}
 local now = nowMs()
-local cancelled = {}
 local finished, finishedWork = 0, 0
 local completedByBullmq = false
-
--- What is done for every held job now and then.
-local function attend(id)
-  redis.call('PEXPIRE', OWN .. 'log:' .. id, LOG_TTL_MS)
-  redis.call('PEXPIRE', OWN .. 'readers:' .. id, LOG_TTL_MS)
-  if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end
-  return 0
-end
-
-local function renew(id, token)
-  if not keepLock(id, token) then return -1 end
-  return attend(id)
-end
-
--- Does not take a lapsed lock again: who only looks may be a worker whose engine hangs.
-local function look(id, token)
-  return redis.call('GET', BULL .. id .. ':lock') == token and attend(id) or -1
-end
-
-local function holds(id, token)
-  local holder = redis.call('GET', BULL .. id .. ':lock')
-  if holder ~= token and (holder or LOCK_MS == 0 or not keepLock(id, token)) then return false end
-  return true
-end
-
-local function emit(id, token, replyTo, position, ending, event)
-  if not holds(id, token) then return -1 end
-  local length = logLength(id)
-  if length ~= position then return length end
-  logAppend(id, ending, event, length == 0)
-  tell(id, replyTo, event)
-  return ending
-end
 
 -- By BullMQ's text, which what was finished beside it must not see half done.
 local function finishByBullmq(id, token, outcome, value)
@@ -106,10 +74,6 @@ local function finishAndTell(id, token, replyTo, outcome, expected, value)
   local written = redis.call('ZSCORE', BULL .. outcome, id) and redis.call('HGET', BULL .. id, property)
   if written == value then return 0 end
   return code
-end
-
-local function isFull(failure)
-  return string.find(type(failure) == 'table' and failure.err or tostring(failure), 'OOM', 1, true) ~= nil
 end
 
 local codes = {}
@@ -158,8 +122,6 @@ if finished > 0 and #claims == 0 and redis.call('HEXISTS', BULL .. 'meta', 'conc
   and waitingJobs() + redis.call('ZCARD', BULL .. 'delayed') > 0 then
   redis.call('ZADD', BULL .. 'marker', 0, '0')
 end
-local ids = {}
-for id in pairs(cancelled) do ids[#ids + 1] = id end
-return { codes, ids, claims, { limitTtl, math.floor(nextDelayed), left, apart } }
+return { codes, cancelledIds(), claims, { limitTtl, math.floor(nextDelayed), left, apart } }
 `,
 );

@@ -16,7 +16,7 @@ const LONGEST_WAIT_MS = 86_400_000;
  * list that the request is entered in ('' for none), URL that is told of its end ('' for none). With a sharing key, the
  * id is that of the job to make when none answers the key yet; the record joins whichever it is, and takes its priority
  * with it.
- * Reply: {`added`} (also when it is there already), for a new job of a list with the jobs ahead of it and the predicted
+ * Reply: {`again`} when it is there already; {`added`}, for a new job of a list with the jobs ahead of it and the predicted
  * wait in ms or −1; {`shared`} when it joined a generation that waits or runs, {`cached`}
  * when one that is finished; {`full`, jobs waiting, jobs finished per second or −1, the bound}; {`slow` or `late`,
  * predicted wait in ms, 0, the longest wait}: `late` when the deadline would pass meanwhile; {`hooked`, URLs that wait to
@@ -43,6 +43,8 @@ local function enter(request)
   local now, kept = nowMs(), RECORD_TTL_MS + ${LONGEST_WAIT_MS}
   redis.call('ZADD', OWN .. list, 'NX', now, request)
   redis.call('ZREMRANGEBYRANK', OWN .. list, 0, -${MAX_LISTED} - 1)
+  -- A producer that keeps results for less long than another one shortens nothing that the other has listed.
+  if redis.call('PTTL', OWN .. list) > kept then return end
   redis.call('ZREMRANGEBYSCORE', OWN .. list, '-inf', now - kept)
   redis.call('PEXPIRE', OWN .. list, kept)
 end
@@ -68,7 +70,7 @@ local function raise(job)
 end
 
 if key ~= '' then
-  if redis.call('EXISTS', OWN .. 'alias:' .. record) == 1 then return { 'added' } end
+  if redis.call('EXISTS', OWN .. 'alias:' .. record) == 1 then return { 'again' } end
   local job = answering()
   if job then
     join(record, job, deadline)
@@ -80,7 +82,7 @@ end
 if redis.call('EXISTS', BULL .. id) == 1 then
   -- A write, so that a WAIT after it waits for the first submission too.
   redis.call('SET', OWN .. 'again', id, 'PX', 1000)
-  return { 'added' }
+  return { 'again' }
 end
 local waiting = waitingJobs() + redis.call('ZCARD', BULL .. 'delayed')
 local jobsPerSecond, workPerSecond = drainRate()

@@ -3,11 +3,12 @@ import { WORK } from './jobs.ts';
 import { RECORDS } from './records.ts';
 
 /**
- * Lua: `view(id, withValue)` is what is known of one job: nil, or {state, position, timestamp, finishedOn, attempts,
+ * Lua: `view(id, withValues)` is what is known of one job: nil, or {state, position, timestamp, finishedOn, attempts,
  * returnvalue, failedReason, data, estimated wait, own end, webhook}. State is queued, running, completed or failed;
  * position is the jobs ahead of it, or −1; the wait in ms is theirs, by the work that waits on average and the rate at
  * which it is done, as text, or '' when nothing is known; own end is how the request ended by itself, apart from the job
- * that it shared: `cancelled`, `expired` or ''; webhook is {}, or {state, attempts, why the last one failed}.
+ * that it shared: `cancelled`, `expired` or ''; webhook is {}, or {state, attempts, why the last one failed}. Without
+ * values, returnvalue and data are '': either may be megabytes.
  */
 const VIEW_JOB = `
 local function webhookOf(id, url)
@@ -17,9 +18,9 @@ local function webhookOf(id, url)
   return {}
 end
 
-local function view(given, withValue)
+local function view(given, withValues)
   local id, ended = resolve(given)
-  local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'ats', 'failedReason', 'data', 'shoal:hook')
+  local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'ats', 'failedReason', 'shoal:hook')
   if not job[1] then return nil end
   local state, position = 'running', -1
   if job[2] then
@@ -45,13 +46,13 @@ local function view(given, withValue)
       wait = string.format('%.0f', math.min(position * workPerJob / workPerSecond, 86400) * 1000)
     end
   end
-  local value = withValue and redis.call('HGET', BULL .. id, 'returnvalue')
-  return { state, position, job[1], job[2] or '', job[3] or '0', value or '', job[4] or '', job[5] or '', wait, ended or '',
-    webhookOf(id, job[6]) }
+  local values = withValues and redis.call('HMGET', BULL .. id, 'returnvalue', 'data') or {}
+  return { state, position, job[1], job[2] or '', job[3] or '0', values[1] or '', job[4] or '', values[2] or '', wait,
+    ended or '', webhookOf(id, job[5]) }
 end
 `;
 
-/** What is known of one job. Arguments: BULL, OWN, id. Reply: nil, or as `view` says, with the value. */
+/** What is known of one job. Arguments: BULL, OWN, id. Reply: nil, or as `view` says, with values. */
 export const VIEW: Script = new Script(
   'view',
   `
@@ -66,7 +67,7 @@ return view(ARGV[3], true)
 /**
  * The jobs of one list, newest first. Arguments: BULL, OWN, name of the list, how many at most, then where to begin: id of
  * the job before, or ''; its time, or ''; `1` when jobs of that very time were shown, too. Reply: {rows, `1` if there may
- * be more}; a row is {id, time, view without value}. What is no longer kept leaves the list.
+ * be more}; a row is {id, time, view without values}. What is no longer kept leaves the list.
  */
 export const LIST: Script = new Script(
   'list',

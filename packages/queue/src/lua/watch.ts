@@ -21,6 +21,7 @@ const SWEEP_AT_ONCE = 256;
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
  *   from then on; one that did so while it ran alone often enough is failed.
  * - Jobs that wait long rise; finished ones past their time are removed.
+ * - What waits is announced once more: whom BullMQ's marker called may have been stopped before it came.
  */
 export const WATCH: Script = new Script(
   'watch',
@@ -99,6 +100,10 @@ for priority = 2, 10 do
       redis.call('ZADD', BULL .. 'prioritized', low - 0x100000000 + counter, id)
     end
   end
+end
+
+if waitingJobs() > 0 and redis.call('HEXISTS', BULL .. 'meta', 'paused') == 0 then
+  redis.call('ZADD', BULL .. 'marker', 0, '0')
 end
 
 -- Requests that share a generation expire alone; it stops when none is left.

@@ -2,12 +2,13 @@ import { Script } from '../script.ts';
 
 /** URLs that may wait to be told, per model. */
 export const MAX_WEBHOOKS = 100_000;
-/** How long a call is remembered, delivered or not: longer than it is tried. */
+/** How long a call is remembered at least, delivered or not: longer than it is tried. */
 const KEPT_MS = 172_800_000;
 
 /**
  * Lua: puts the end of a job into the outbox. `webhooks` holds job ids by the time at which they may be called next;
- * `webhook:<job>` says what is to be told, and how far that came. Needs the local OWN.
+ * `webhook:<job>` says what is to be told, and how far that came; it is kept for longer than the job, which shows it.
+ * Needs the locals BULL, OWN and RESULT_TTL_S.
  */
 export const FILE_WEBHOOK: string = `
 local function fileWebhook(id, url, outcome, value, now)
@@ -15,7 +16,11 @@ local function fileWebhook(id, url, outcome, value, now)
   redis.call('DEL', key)
   redis.call('HSET', key, 'url', url, 'outcome', outcome, 'reason', outcome == 'failed' and value or '',
     'at', string.format('%.0f', now), 'state', 'pending', 'attempts', 0)
-  redis.call('PEXPIRE', key, ${KEPT_MS})
+  -- Who cancels a job does not know how long it is kept; who submitted it did.
+  local parsed, options = pcall(cjson.decode, redis.call('HGET', BULL .. id, 'opts') or '')
+  local age = parsed and type(options) == 'table' and type(options.removeOnFail) == 'table' and options.removeOnFail.age
+  local keptS = math.max(RESULT_TTL_S, tonumber(age or 0) or 0)
+  redis.call('PEXPIRE', key, math.max(${KEPT_MS}, keptS * 1000 + 3600000))
   redis.call('ZADD', OWN .. 'webhooks', now, id)
 end
 `;
@@ -25,22 +30,35 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
+/** Due calls that one look goes through, and how long those are left alone that it passes over, in ms. */
+const SCANNED = 512;
+const PASSED_OVER_MS = 1_000;
+
 /**
  * Takes calls that are due, each under a lease: nobody else takes them before it is over. Arguments: OWN, how many at
- * most, lease in ms. Reply: rows {job id, url, completed or failed, ErrorBody or '', time of the end, attempt}.
+ * most, lease in ms, most calls to one host at a time, then pairs of a host and the calls to it that are under way.
+ * Reply: rows {job id, url, completed or failed, ErrorBody or '', time of the end, attempt, host}. What is passed over
+ * because enough calls to its host are under way makes room for those behind it.
  */
 export const TAKE_WEBHOOKS: Script = new Script(
   'take-webhooks',
   `${NOW}
-local OWN, most, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local OWN, most, lease, mostPerHost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local underWay = {}
+for at = 5, #ARGV, 2 do underWay[ARGV[at]] = tonumber(ARGV[at + 1]) end
 local rows = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', OWN .. 'webhooks', '-inf', now, 'LIMIT', 0, most)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', OWN .. 'webhooks', '-inf', now, 'LIMIT', 0, ${SCANNED})) do
+  if #rows == most then break end
   local key = OWN .. 'webhook:' .. id
   local hook = redis.call('HMGET', key, 'url', 'outcome', 'reason', 'at')
-  if hook[1] then
+  local host = string.lower(string.match(hook[1] or '', '^%a+://([^/?#]+)') or '')
+  if hook[1] and (underWay[host] or 0) >= mostPerHost then
+    redis.call('ZADD', OWN .. 'webhooks', now + ${PASSED_OVER_MS}, id)
+  elseif hook[1] then
+    underWay[host] = (underWay[host] or 0) + 1
     local attempt = redis.call('HINCRBY', key, 'attempts', 1)
     redis.call('ZADD', OWN .. 'webhooks', now + lease, id)
-    rows[#rows + 1] = { id, hook[1], hook[2], hook[3], hook[4], attempt }
+    rows[#rows + 1] = { id, hook[1], hook[2], hook[3], hook[4], attempt, host }
   else
     redis.call('ZREM', OWN .. 'webhooks', id)
   end
