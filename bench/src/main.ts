@@ -8,6 +8,7 @@ import { describeMachine } from './machine.ts';
 import { MeasuredRedis } from './queue/redis-cost.ts';
 import { QUEUE_SCENARIOS } from './queue/scenarios.ts';
 import { findingLine, type Report } from './report.ts';
+import { scaling } from './scaling/scaling.ts';
 import type { BenchOptions, Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { writeBenchmarksPage } from './serve/benchmarks-page.ts';
@@ -17,6 +18,7 @@ import { serve } from './serve/serve.ts';
 /** Commands with options of their own. */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void> | void>> = {
   serve,
+  scaling,
   peers,
   docs: writeBenchmarksPage,
 };
@@ -29,6 +31,7 @@ const BENCHES: Readonly<Record<Report['bench'], readonly Scenario[]>> = {
 
 const HELP = `Usage: npm run bench -- engine|queue|api [options]
        npm run bench -- serve --help
+       npm run bench -- scaling --help
 
 engine measures the engine against the bare runtime, queue the queue against BullMQ's own Worker and events, with an
 engine that does nothing, api the HTTP API against a bare route, serve all of it against what one would use instead; contestants are interleaved in one run.

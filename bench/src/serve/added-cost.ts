@@ -3,12 +3,12 @@ import { type Contestant, interleave } from '../interleave.ts';
 import { Child } from '../queue/child.ts';
 import { median, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
+import { answersOf, burstRate } from './burst-rate.ts';
 import type { RunningContestant, StartOptions } from './contestant.ts';
 import type { EngineCalls } from './engine-process.ts';
 import type { LoadGeneratorCalls } from './load-generator.ts';
 import { startShoal } from './shoal.ts';
 
-const PATIENCE_MS = 120_000;
 /** Three fillings of the batch. */
 const REQUESTS = 48;
 const LONE: Arrival = { atMs: 0, prompt: Array.from({ length: 16 }, (_, i) => 97 + i), maxTokens: 4 };
@@ -33,7 +33,7 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
     await engine.call('load', { directory: model.directory, threads });
     const works = burst(REQUESTS, seed, model.vocab);
     const contestants: Contestant[] = [
-      { name: 'shoal', measure: () => rate(generator, shoal, works) },
+      { name: 'shoal', measure: () => burstRate(generator, shoal, works) },
       { name: 'engine', measure: () => engine.call('burst', works) },
       { name: 'engine again', measure: () => engine.call('burst', works) },
     ];
@@ -64,31 +64,7 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
   }
 }
 
-async function rate(
-  generator: Child<LoadGeneratorCalls>,
-  running: RunningContestant,
-  works: readonly Arrival[],
-): Promise<number> {
-  const ends = await answersOf(generator, running, works);
-  const tokens = works.reduce((sum, { maxTokens }) => sum + maxTokens, 0);
-  return (1000 * tokens) / Math.max(...ends);
-}
-
 async function timeOf(generator: Child<LoadGeneratorCalls>, running: RunningContestant): Promise<number> {
   const [endMs = Number.NaN] = await answersOf(generator, running, [LONE]);
   return endMs;
-}
-
-/** When each answer was complete, in ms. */
-async function answersOf(
-  generator: Child<LoadGeneratorCalls>,
-  { url, fields }: RunningContestant,
-  arrivals: readonly Arrival[],
-): Promise<number[]> {
-  const load = { url, fields: { ...fields }, arrivals, patienceMs: PATIENCE_MS, quietMs: PATIENCE_MS };
-  const { records } = await generator.call('load', load);
-  return records.map(({ endMs, error }) => {
-    if (endMs === undefined) throw new Error(error ?? 'no answer');
-    return endMs;
-  });
 }

@@ -41,6 +41,8 @@ export interface RunningContestant {
   readonly fields: Readonly<Record<string, unknown>>;
   /** Roots of its processes, Redis too. */
   readonly pids: readonly number[];
+  /** Where its processes tell their metrics, for those that do. */
+  readonly metricsUrls?: readonly string[];
   /** Runs of the model so far and the sequences in them, where it tells. */
   runs?(): Promise<ModelRuns>;
   close(): Promise<void>;

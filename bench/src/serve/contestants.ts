@@ -71,7 +71,7 @@ export const CONTESTANTS: readonly ServeContestant[] = [
     start: (options) => {
       const shape = options.model.name.startsWith('tiny') ? 'tiny' : '135m';
       const { directory, name } = benchModel(shape, 'q4');
-      return startShoal({ ...options, model: { ...options.model, directory, name } }, 'continuous', 'q4');
+      return startShoal({ ...options, model: { ...options.model, directory, name } }, 'continuous', { dtype: 'q4' });
     },
   },
   nodePeer({

@@ -10,9 +10,11 @@ export const SERVE_HELP: string = `Usage: npm run bench -- serve [options]
 
 Sends the same arrivals to Shoal and to what one would use instead, each in processes of its own, one at a time.
 
-  --only A,B        these alone; f stands for all peers, cost for what queue and API add to the engine
+  --only A,B        these alone; f stands for all peers, cost for what queue and API add to the engine,
+                    telemetry for what metrics and logs cost
 ${CONTESTANTS.map(({ key, name, optional }) => `                      ${key.padEnd(20)} ${name}${optional ? ' (only when named)' : ''}`).join('\n')}
                       cost                 Shoal beside its engine alone
+                      telemetry            Shoal with metrics and logs beside Shoal without (only when named)
   --model NAME      135m (default), minnow, or tiny (the default with --quick)
   --levels LIST     loads in percent of (a)'s capacity, bursty with a b (default 10,80,80b,100,150,300;
                     10,80,300 with --quick)
@@ -30,6 +32,8 @@ export interface ServeOptions {
   readonly contestants: readonly ServeContestant[];
   /** Whether the added cost of queue and API is measured. */
   readonly cost: boolean;
+  /** Whether the cost of metrics and logs is measured. */
+  readonly telemetry: boolean;
   readonly model: ModelName;
   readonly levels: readonly LoadLevel[];
   readonly minutes: number;
@@ -73,6 +77,7 @@ export function parseServe(args: readonly string[]): ServeOptions | undefined {
   return {
     contestants: chosen(keys),
     cost: keys === undefined || keys.includes('cost'),
+    telemetry: keys?.includes('telemetry') ?? false,
     model: modelName(values.model ?? (quick ? 'tiny' : '135m')),
     levels: parseLevels(values.levels ?? (quick ? '10,80,300' : '10,80,80b,100,150,300')),
     minutes: number('--minutes', values.minutes, quick ? 3 : 20),
@@ -87,7 +92,7 @@ export function parseServe(args: readonly string[]): ServeOptions | undefined {
 function chosen(keys: readonly string[] | undefined): readonly ServeContestant[] {
   if (keys === undefined) return CONTESTANTS.filter(({ optional }) => optional !== true);
   for (const key of keys) {
-    if (key !== 'f' && key !== 'cost' && !CONTESTANTS.some((one) => one.key === key)) {
+    if (!['f', 'cost', 'telemetry'].includes(key) && !CONTESTANTS.some((one) => one.key === key)) {
       throw new Error(`there is no contestant "${key}": see npm run bench -- serve --help`);
     }
   }

@@ -37,6 +37,8 @@ test('options are checked before anything starts', () => {
   expect(parseServe(['--only', 'a,f'])?.contestants.map(({ key }) => key)).toEqual(
     expect.arrayContaining(['a', 'f-llama', 'f-litserve']),
   );
+  expect(parseServe(['--only', 'telemetry'])).toMatchObject({ telemetry: true, cost: false, contestants: [] });
+  expect(parseServe([])).toMatchObject({ telemetry: false, cost: true });
   expect(() => parseServe(['--only', 'z'])).toThrow(/no contestant "z"/);
   expect(() => parseServe(['--rounds', '1.5'])).toThrow(/--rounds takes/);
   expect(() => parseServe(['--model', 'gpt'])).toThrow(/--model takes/);

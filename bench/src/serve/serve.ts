@@ -15,6 +15,7 @@ import { parseServe, SERVE_HELP, type ServeOptions, SLOS } from './serve-options
 import type { ServeReport } from './serve-report.ts';
 import { servedModel } from './served-model.ts';
 import { Sweep } from './sweep.ts';
+import { telemetryCost } from './telemetry-cost.ts';
 
 /** `npm run bench -- serve`. */
 export async function serve(args: readonly string[]): Promise<void> {
@@ -88,6 +89,10 @@ async function measureAll(
       lone: quick ? 20 : 60,
     });
     await tell('cost', 'What API, queue and worker add to the engine', cost);
+  }
+  if (options.telemetry) {
+    const cost = telemetryCost({ ...options, model, generator, rounds: quick ? 2 : 6 * rounds });
+    await tell('telemetry', 'What metrics and logs cost', cost);
   }
   const [one] = CONTESTANTS;
   if (contestants.length === 0 || one === undefined) return { contestants: [], scenarios, valid: true };

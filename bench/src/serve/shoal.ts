@@ -10,14 +10,15 @@ const READY_MS = 60_000;
 /** Which worker runs behind Shoal's API. */
 export type ShoalWorker = 'continuous' | 'static' | 'collector';
 
-/** Redis, API and one worker in processes of their own, as built for production. */
+/** Redis, API and one worker in processes of their own, as built for production; `env` over the settings of both. */
 export async function startShoal(
   { model, threads }: StartOptions,
   kind: ShoalWorker,
-  dtype: 'fp32' | 'q4' = 'fp32',
+  { dtype = 'fp32', env = {} }: { dtype?: 'fp32' | 'q4'; env?: Readonly<Record<string, string>> } = {},
 ): Promise<RunningContestant> {
   const redis = await launchRedis();
-  const shared = { REDIS_URL: redis.url, QUEUE_PREFIX: `bench-${process.pid}-${Date.now()}`, LOG_LEVEL: 'warn' };
+  const prefix = `bench-${process.pid}-${Date.now()}`;
+  const shared = { REDIS_URL: redis.url, QUEUE_PREFIX: prefix, LOG_LEVEL: 'warn', ...env };
   const worker = await startWorker(kind, {
     ...shared,
     MODEL: model.directory,
@@ -47,6 +48,7 @@ export async function startShoal(
       stream_options: { include_usage: true },
     },
     pids: [api.pid, worker.pid, ...pidOf(redis)],
+    metricsUrls: [`${api.url}/metrics`, `${worker.url}/metrics`],
     runs: () => (kind === 'collector' ? runsAt(worker.url) : decodeSteps(worker.url)),
     async close() {
       await api.close();
