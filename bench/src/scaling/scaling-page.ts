@@ -125,7 +125,7 @@ function kneeText(knee: Knee, cores: number): string {
       ? `Linear as far as was measured, ${knee.linearUpTo} workers.`
       : `Linear up to ${knee.linearUpTo ?? 0} workers; at ${knee.kneeAt} ${causes[knee.cause ?? 'neither']}.`;
   if (knee.redisTokensPerSecond === undefined) return bend;
-  return `${bend} Redis spends ${figure(knee.redisMicrosPerToken)} µs on a token in the linear part, so a core of its own bears about ${thousands(knee.redisTokensPerSecond)} tokens/s, ${Math.round(knee.redisWorkers ?? 0)} such workers; the most that was reached here is ${thousands(knee.mostTokensPerSecond)}.`;
+  return `${bend} Redis spends ${figure(knee.redisMicrosPerToken)} µs on a token in the linear part, so a core of its own bears about ${thousands(knee.redisTokensPerSecond)} tokens/s, ${Math.round(knee.redisWorkers ?? 0)} such workers, when tokens are written as they come. Beyond that a write carries more of them, which is cheaper, and later: the most that was reached here is ${thousands(knee.mostTokensPerSecond)}.`;
 }
 
 function findings(part: PartReport): string[] {

@@ -1,4 +1,5 @@
 import { type AdmissionSnapshot, admits } from '../admission.ts';
+import { rowsWithCompany } from '../lone-row.ts';
 import type { Sequence } from '../sequence.ts';
 import { type PrefixSource, PrefixStore } from './prefix-store.ts';
 import { type SlotMove, SlotTable } from './slot-table.ts';
@@ -21,8 +22,8 @@ export class CacheLedger {
   constructor({ slots, prefixSlots, budgetTokens }: CacheLimits) {
     this.#budgetTokens = budgetTokens;
     this.#slots = new SlotTable(slots);
-    // The row behind a single slot is not theirs: a lone row may be given it for company.
-    const first = Math.max(2, slots);
+    // A row that is there for company is not theirs.
+    const first = rowsWithCompany(slots);
     this.#prefixes = new PrefixStore(Array.from({ length: prefixSlots }, (_, i) => first + i));
   }
 

@@ -8,6 +8,7 @@ import {
 } from '@shoal/ort';
 import type { CacheRows } from '../kv-cache/cache-rows.ts';
 import { KvSlabs } from '../kv-cache/kv-slabs.ts';
+import { leavesLoneRow, rowsWithCompany } from '../lone-row.ts';
 import { DecodeBindings } from './decode-bindings.ts';
 import { DecodeFeeds } from './decode-feeds.ts';
 import { Disposables } from './disposables.ts';
@@ -39,9 +40,9 @@ export interface OrtRunnerOptions {
  */
 const FIRST_COPIED_LENGTH = 64;
 
-/** Rows of the cache: two at least, for the sake of a lone row's company, and those of kept prefixes. */
+/** Rows of the cache: those that run, one for a lone row's company, and those of kept prefixes. */
 export function rowsOfCache(options: { slots: number; prefixSlots?: number | undefined }): number {
-  return Math.max(2, options.slots) + (options.prefixSlots ?? 0);
+  return rowsWithCompany(options.slots) + (options.prefixSlots ?? 0);
 }
 
 /** ModelRunner over ONNX Runtime, for decoders whose attention updates its cache in place. */
@@ -54,8 +55,8 @@ export class OrtRunner implements ModelRunner {
   readonly #session: OrtSession;
   readonly #signature: GraphSignature;
   /**
-   * Gives a lone decoding row the row behind it for company: kernels of quantised weights may compute one row in
-   * another way than several.
+   * Sees to it that no row of a pass is alone ({@link leavesLoneRow}): a decode step takes the row behind it for company,
+   * what computes prompts is done in two passes.
    */
   padsLoneRow = false;
   readonly #cacheRows: number;
@@ -77,7 +78,7 @@ export class OrtRunner implements ModelRunner {
     this.slots = slots;
     this.maxLength = maxLength;
     this.vocabSize = signature.vocabSize;
-    const rows = Math.max(2, slots);
+    const rows = rowsWithCompany(slots);
     this.#cacheRows = rowsOfCache(options);
     this.#ort = ort;
     this.#session = session;
@@ -102,8 +103,27 @@ export class OrtRunner implements ModelRunner {
   async #mixed(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
     this.#reserve(Math.max(Math.max(...pasts) + 1, chunk.past + chunk.tokenIds.length));
     if (this.#mixedPass === undefined || !(this.#slabs instanceof KvSlabs)) throw new Error('there is no mixed pass');
+    if (this.#leavesLoneRow(tokenIds.length + chunk.tokenIds.length)) return this.#mixedApart(tokenIds, pasts, chunk);
     await this.#mixedPass.run(tokenIds, pasts, chunk, this.#slabs);
     return this.#output(tokenIds.length + 1);
+  }
+
+  /** All but the end of the chunk goes before; where it is too short for that, all of it. */
+  async #mixedApart(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
+    const rows = tokenIds.length;
+    const { past, tokenIds: ids } = chunk;
+    const first = ids.slice(0, this.#leavesLoneRow(rows + 2) ? -3 : -2);
+    if (first.length >= 2) {
+      await this.#prompt(rows, past, first, 0);
+      return this.#mixed(tokenIds, pasts, { past: past + first.length, tokenIds: ids.slice(first.length) });
+    }
+    await this.#prompt(rows, past, ids, rows);
+    await this.decode(tokenIds, pasts, past + ids.length);
+    return this.#output(rows + 1);
+  }
+
+  #leavesLoneRow(rows: number): boolean {
+    return this.padsLoneRow && leavesLoneRow(rows);
   }
 
   get interruptHandle(): bigint {
@@ -111,35 +131,17 @@ export class OrtRunner implements ModelRunner {
   }
 
   prefill(firstSlot: number, prompts: readonly (readonly number[])[]): Promise<StepOutput> {
-    // A pass over one position takes another attention kernel: a lone one-token prompt gets company from padding.
-    const width = Math.max(2, ...prompts.map((prompt) => prompt.length));
-    const lengths = prompts.map((prompt) => prompt.length);
-    return this.#pass({
-      firstSlot,
-      ids: prompts,
-      width,
-      past: 0,
-      maskOnes: lengths,
-      maskWidth: width,
-    });
+    return this.#prefill(firstSlot, prompts, 0);
   }
 
   extend(slot: number, past: number, tokenIds: readonly number[]): Promise<StepOutput> {
-    const total = past + tokenIds.length;
-    return this.#pass({
-      firstSlot: slot,
-      ids: [tokenIds],
-      width: tokenIds.length,
-      past,
-      maskOnes: [total],
-      maskWidth: total,
-    });
+    return this.#prompt(slot, past, tokenIds, 0);
   }
 
   async decode(tokenIds: readonly number[], pasts: readonly number[], behind: number): Promise<StepOutput> {
-    if (tokenIds.length === 1 && this.padsLoneRow) {
+    if (this.#leavesLoneRow(tokenIds.length)) {
       const [token = 0] = tokenIds;
-      return this.decode([token, token], [...pasts, behind], behind);
+      return this.decode([...tokenIds, token], [...pasts, behind], behind);
     }
     const rows = tokenIds.length;
     this.#reserve(Math.max(...pasts) + 1);
@@ -168,6 +170,36 @@ export class OrtRunner implements ModelRunner {
     this.#session.dispose();
   }
 
+  /** Whole prompts, or their first chunks; leaves the logits of the `i`-th in row `into + i`. */
+  async #prefill(firstSlot: number, prompts: readonly (readonly number[])[], into: number): Promise<StepOutput> {
+    // A pass over one position takes another attention kernel: a lone one-token prompt gets company from padding.
+    const width = Math.max(2, ...prompts.map((prompt) => prompt.length));
+    const last = prompts.length - 1;
+    if (this.#leavesLoneRow(prompts.length * width)) {
+      if (last === 0) return this.#inTwo(firstSlot, 0, prompts[0] ?? [], into);
+      await this.#prefill(firstSlot, prompts.slice(0, last), into);
+      await this.#prefill(firstSlot + last, prompts.slice(last), into + last);
+      return this.#output(into + prompts.length);
+    }
+    const lengths = prompts.map((prompt) => prompt.length);
+    return this.#pass({ firstSlot, ids: prompts, width, past: 0, maskOnes: lengths, maskWidth: width, into });
+  }
+
+  /** A chunk of one prompt. */
+  #prompt(slot: number, past: number, tokenIds: readonly number[], into: number): Promise<StepOutput> {
+    if (past === 0) return this.#prefill(slot, [tokenIds], into);
+    if (this.#leavesLoneRow(tokenIds.length)) return this.#inTwo(slot, past, tokenIds, into);
+    const total = past + tokenIds.length;
+    const width = tokenIds.length;
+    return this.#pass({ firstSlot: slot, ids: [tokenIds], width, past, maskOnes: [total], maskWidth: total, into });
+  }
+
+  async #inTwo(slot: number, past: number, tokenIds: readonly number[], into: number): Promise<StepOutput> {
+    const first = tokenIds.slice(0, -2);
+    await this.#prompt(slot, past, first, into);
+    return this.#prompt(slot, past + first.length, tokenIds.slice(first.length), into);
+  }
+
   /** A run over several positions of each row. */
   async #pass(pass: {
     firstSlot: number;
@@ -176,8 +208,9 @@ export class OrtRunner implements ModelRunner {
     past: number;
     maskOnes: readonly number[];
     maskWidth: number;
+    into: number;
   }): Promise<StepOutput> {
-    const { firstSlot, ids, width, past } = pass;
+    const { firstSlot, ids, width, past, into } = pass;
     this.#reserve(pass.maskWidth);
     const rows = ids.length;
     using feeds = new Disposables();
@@ -208,7 +241,7 @@ export class OrtRunner implements ModelRunner {
     feeds.defer(bound.free);
     if (this.#signature.logitsIndex) {
       binding.bindInput('logits_index', matrix(1, lastOf));
-      binding.bindOutput('logits', feeds.use(this.#logits.view(0, [rows, 1, this.vocabSize])));
+      binding.bindOutput('logits', feeds.use(this.#logits.view(into * this.vocabSize, [rows, 1, this.vocabSize])));
       await this.#compute(binding);
       await bound.keep();
     } else {
@@ -218,10 +251,10 @@ export class OrtRunner implements ModelRunner {
       const all = feeds.use(binding.output('logits'));
       const vocab = this.vocabSize;
       for (let row = 0; row < rows; row++) {
-        this.#logits.copyFrom(all, (row * width + lastOf(row)) * vocab, row * vocab, vocab);
+        this.#logits.copyFrom(all, (row * width + lastOf(row)) * vocab, (into + row) * vocab, vocab);
       }
     }
-    return this.#output(rows);
+    return this.#output(into + rows);
   }
 
   async #compute(binding: OrtBinding): Promise<void> {

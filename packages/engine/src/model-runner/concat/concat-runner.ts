@@ -7,6 +7,7 @@ import {
   type RunControl,
 } from '@shoal/ort';
 import { KvSlabs } from '../../kv-cache/kv-slabs.ts';
+import { rowsWithCompany } from '../../lone-row.ts';
 import type { GraphSignature } from '../graph-signature.ts';
 import { logitsOf } from '../logits.ts';
 import type { ModelRunner, StepOutput } from '../model-runner.ts';
@@ -89,7 +90,7 @@ export class ConcatRunner implements ModelRunner {
       allocate: (type, shape) => ort.allocate(type, shape),
     });
     this.#cache = new RowCache(this.#slabs, signature);
-    this.#logits = ort.allocate(signature.logitsType, [Math.max(2, slots), 1, signature.vocabSize]);
+    this.#logits = ort.allocate(signature.logitsType, [rowsWithCompany(slots), 1, signature.vocabSize]);
     this.#head = new SamplingHead({ ort, intraOpThreads, logits: this.#logits, logitsType: signature.logitsType });
     this.#prefilled = Array.from({ length: cacheRows }, () => []);
     this.#versions = new Array<number>(cacheRows).fill(0);
@@ -207,7 +208,7 @@ export class ConcatRunner implements ModelRunner {
 
   /** Rows of the tensors in which these decode: a lone one may have company. */
   #groupSize(slots: readonly number[] = []): number {
-    return this.padsLoneRow && slots.length === 1 ? 2 : slots.length;
+    return this.padsLoneRow ? rowsWithCompany(slots.length) : slots.length;
   }
 
   #group(past: number, size: number): DecodeGroup {
