@@ -10,6 +10,7 @@ export class AppProcess {
   readonly child: ChildProcess;
   readonly #lines: string[] = [];
   readonly #exited: Promise<number>;
+  #told = false;
 
   constructor(name: string, main: string, env: Record<string, string>) {
     this.name = name;
@@ -20,6 +21,11 @@ export class AppProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#exited = once(this.child, 'exit').then(([code, signal]) => (signal === null ? Number(code) : -1));
+    // 'close' comes when all of its output has.
+    this.child.on('close', (code, signal) => {
+      const died = !this.#told && code !== 0;
+      if (died) console.error(`${name} ended by itself, code ${code}, signal ${signal}:\n${this.output}`);
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       if (stream !== null) createInterface(stream).on('line', (line) => this.#keep(line));
     }
@@ -35,6 +41,7 @@ export class AppProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
+    this.#told = true;
     this.child.kill(signal);
   }
 

@@ -37,8 +37,8 @@ export interface Scenario {
 /** What most scenarios run on: the default locks, two workers. */
 export const USUAL = {
   workers: 2,
-  // Every stream of a round fits on the worker that is left, those with several answers too.
-  env: { MAX_BATCH_SIZE: '32' },
+  // Every stream of a round fits on the worker that is left: 16, of up to three choices each.
+  env: { MAX_BATCH_SIZE: '48' },
   stepDelayMs: 12,
   tokens: [200, 300],
 } as const;
