@@ -10,6 +10,7 @@ export class AppProcess {
   readonly child: ChildProcess;
   readonly #lines: string[] = [];
   readonly #exited: Promise<number>;
+  /** Its end is expected: somebody waits for it, or brought it about. */
   #told = false;
 
   constructor(name: string, main: string, env: Record<string, string>) {
@@ -37,6 +38,7 @@ export class AppProcess {
 
   /** Resolves with the exit code, −1 after a signal; rejects when the process stays for longer than `timeoutMs`. */
   exitCode(timeoutMs: number): Promise<number> {
+    this.#told = true;
     return within(timeoutMs, this.#exited, () => `${this.name} did not exit:\n${this.output}`);
   }
 

@@ -34,6 +34,7 @@ export class EventStream {
   readonly #reply: FastifyReply;
   readonly #options: EventStreamOptions;
   #opened = false;
+  #ended = false;
   #quiet: NodeJS.Timeout | undefined;
   #drained: Promise<void> | undefined;
 
@@ -48,8 +49,11 @@ export class EventStream {
     return this.#opened;
   }
 
-  /** Sends one event; resolves when the reader can take more. Rejects with `cancelled` when it is gone or too slow. */
+  /** Sends one event; resolves when the reader can take more. Rejects with `cancelled` when it is gone or too slow, or after `end`. */
   async send(data: string, id?: number): Promise<void> {
+    // Of several jobs in one response, one may fail, and end it, while another is about to tell something. A write now
+    // would be an error event that nobody listens to, and the end of this process.
+    if (this.#ended) throw new ShoalError('cancelled', 'the stream has ended');
     this.#quiet?.refresh();
     this.#open();
     if (this.#reply.raw.destroyed) throw new ShoalError('cancelled', 'the caller closed the connection');
@@ -61,6 +65,7 @@ export class EventStream {
   end(): void {
     clearInterval(this.#quiet);
     this.#quiet = undefined;
+    this.#ended = true;
     if (this.#opened) this.#reply.raw.end();
   }
 
