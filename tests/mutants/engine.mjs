@@ -148,4 +148,20 @@ export const engineMutants = [
     tests: [ENGINE_TEST],
     only: 'aborting',
   },
+  {
+    name: 'several-start-cut',
+    breaks: 'Rows finish their prefill in slot order.',
+    file: 'packages/engine/src/continuous-scheduler.ts',
+    search: 'const rows = batch.length > 1 ? batch.map(wholePrompt) : batch.map(',
+    replace: 'const rows = batch.map(',
+    tests: [SCHEDULER_TEST],
+  },
+  {
+    name: 'fork-before-begun',
+    breaks: 'A choice is not copied into a row behind prompts whose prefill is not over.',
+    file: 'packages/engine/src/kv-cache/cache-ledger.ts',
+    search: 'if (this.begun !== undefined) return false;',
+    replace: '',
+    tests: [SCHEDULER_FUZZ],
+  },
 ];

@@ -203,6 +203,28 @@ describe('a long prompt that joins, where decode steps carry chunks', () => {
     await running;
   });
 
+  it('leaves several that start together whole, also where they are longer than what may ride', async () => {
+    const { engine, runner, clock, facts } = continuous({ maxBatchSize: 8, maxModelLen: 300, next, mixes: true });
+    // Riding is dear and a pass apart is cheap, so that chunks of 16 ride and 100 tokens go apart.
+    runner.duration = (phase, tokens) => clock.advance(phase === 'mixed' ? 10 * tokens : phase === 'decode' ? 10 : 0.1);
+    const running = readAnswer(
+      engine.generate({ id: 'a', promptTokenIds: [1, 2], params: { ...GREEDY, maxTokens: 60 } }),
+    );
+    while (runner.runs.length < 5) await clock.turn();
+    const ask = (length: number) => {
+      const promptTokenIds = new TestRandom(length).tokens(length, 200);
+      const answer = readAnswer(
+        engine.generate({ id: `of ${length}`, promptTokenIds, params: { ...GREEDY, maxTokens: 3 } }),
+      );
+      return answer.then(({ tokenIds }) => expect(tokenIds).toEqual(alone(promptTokenIds, 3, next)));
+    };
+    await ask(20);
+    await Promise.all([ask(10), ask(40), ask(30)]);
+    await running;
+    expect(runner.runs).toContainEqual({ phase: 'prefill', rows: 3, tokens: 80 });
+    expect(facts.filter((fact) => fact.type === 'run-failed')).toEqual([]);
+  });
+
   it('goes alone when it is a single token, whose attention takes another kernel', async () => {
     const { engine, runner, clock } = continuous({ maxBatchSize: 4, next, mixes: true });
     const running = readAnswer(

@@ -258,7 +258,7 @@ export class ContinuousScheduler implements Scheduler {
     this.#line.remove(batch);
     this.#batches += 1;
     for (const sequence of batch) this.#cache.take(sequence, prefix);
-    const rows = batch.map((sequence) => this.#nextChunk(sequence));
+    const rows = batch.length > 1 ? batch.map(wholePrompt) : batch.map((sequence) => this.#nextChunk(sequence));
     return { ...this.#run(rows, trigger), reused: prefix?.length };
   }
 
@@ -307,4 +307,9 @@ export class ContinuousScheduler implements Scheduler {
     if (this.#line.size >= this.#limits.maxBatchSize) return 'full';
     return this.#closing ? 'closing' : 'delay';
   }
+}
+
+/** Several start with the whole of their prompts, or those behind one that was cut would be through before it. */
+function wholePrompt(sequence: Sequence): PrefillRow {
+  return { sequence, from: 0, to: sequence.prefillTokenIds.length };
 }

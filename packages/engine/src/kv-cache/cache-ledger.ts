@@ -91,8 +91,9 @@ export class CacheLedger {
     this.#slots.copy({ from: sequence.slot, to: slot, length: sequence.promptTokenIds.length });
   }
 
-  /** False, and nothing done, when there is no room for a copy of the row. */
+  /** False, and nothing done, when there is no room for a copy of the row, or others are in prefill behind it. */
   fork(from: Sequence, sequence: Sequence, freeSlots: number): boolean {
+    if (this.begun !== undefined) return false;
     if (!admits(this.#snapshot(freeSlots), promised(sequence))) return false;
     sequence.state = 'running';
     this.#slots.fork(from, sequence);
