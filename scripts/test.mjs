@@ -18,6 +18,7 @@ const passedOn = process.argv.slice(2);
 // Once, before the test files ask for it side by side.
 if (passedOn.length === 0) await step('looking for a browser', () => findBrowser({ log: say }));
 
+// Tests make their temporary folders in it, so that none of them is left behind.
 const folder = mkdtempSync(join(tmpdir(), 'shoal-test-'));
 const report = join(folder, 'report.json');
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
@@ -25,6 +26,7 @@ const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=$
 const { code } = await runCommand(process.execPath, [vitest, 'run', ...reporters, ...passedOn], {
   limitMs: TESTS_LIMIT_MS,
   cwd: root,
+  env: { ...process.env, TMPDIR: folder },
   inherit: true,
 });
 const summary = existsSync(report) ? count(JSON.parse(readFileSync(report, 'utf8'))) : undefined;

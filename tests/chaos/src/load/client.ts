@@ -10,7 +10,7 @@ const PATIENCE_MS = 120_000;
 const RETRY_DELAY_MS = 200;
 
 /** An answer that is not the one asked for. */
-class Refusal extends Error {
+export class Refusal extends Error {
   readonly status: number;
   readonly code: string;
   readonly detail: string;
@@ -125,7 +125,7 @@ async function refusalOf(response: Response): Promise<Refusal> {
 }
 
 /** Refusals that say nothing of the request: too busy, not there yet, not there any more. */
-function isPassing({ code, status }: Refusal): boolean {
+export function isPassing({ code, status }: Refusal): boolean {
   return status === 429 || code === 'unavailable' || code === 'model_not_found' || code === 'job_not_found';
 }
 
