@@ -48,6 +48,7 @@ async function runSoak(options: Options): Promise<{ kept: boolean; json: object 
       stepDelayMs: 5,
       untilForgotten: true,
       onProgress: progressLine(),
+      onViolation: (what) => say(`VIOLATION: ${what}`),
       signal: interrupted.signal,
     },
   });

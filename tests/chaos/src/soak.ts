@@ -27,6 +27,8 @@ export interface SoakOptions {
   untilForgotten: boolean;
   /** Called about every second. */
   onProgress: (progress: Progress) => void;
+  /** Called once for each broken promise, when it shows. */
+  onViolation?: (what: string) => void;
   signal: AbortSignal;
 }
 
@@ -53,7 +55,8 @@ const MAX_BATCH_SIZE = 8;
 const LOCK_MS = 2_000;
 /** Longer than any outage here: a reader finds its answer when it comes back. */
 const RESULT_TTL_S = 90;
-const MAX_QUEUE_WAIT_MS = 120_000;
+/** The deadline of jobs: a machine that is busy with other things as well may take its time, and lose nothing. */
+const MAX_QUEUE_WAIT_MS = 300_000;
 
 /** Short locks and limits: a dead worker is found soon, and what is left behind is gone soon. */
 const SETTINGS = {
@@ -73,7 +76,7 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
   const { seed, onProgress, signal } = options;
   const random = new Random(seed);
   const [asking, behaving, striking] = [random.fork(), random.fork(), random.fork()];
-  const ledger = new Ledger(new Timeline());
+  const ledger = new Ledger(new Timeline(), options.onViolation);
   const { apis, workers, stepDelayMs } = options;
   let conductor: Conductor | undefined;
   const say = (phase: string, secondsLeft: number = 0): void => {

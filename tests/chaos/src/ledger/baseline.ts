@@ -109,8 +109,11 @@ function leaksOf(before: Baseline, after: Baseline, forgotten: boolean): string[
   return leaks;
 }
 
-/** One of each per queue, whether or not it was used before; deadlines leave theirs when they have passed. */
-const ALWAYS_THERE = /:(meta|id|pc|events|marker|stalled)$|:models$|::deadlines$/;
+/**
+ * One of each per queue, whether or not it was used before; deadlines leave theirs when they have passed, and BullMQ's
+ * counts by the minute, of bounded length, come with the first minute that is over.
+ */
+const ALWAYS_THERE = /:(meta|id|pc|events|marker|stalled)$|:metrics:(completed|failed)(:data)?$|:models$|::deadlines$/;
 
 function kindOf(key: string): string {
   return key

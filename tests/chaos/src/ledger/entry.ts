@@ -33,10 +33,13 @@ export class Entry {
   endedAt: number | undefined;
   outcome: Outcome | undefined;
 
-  constructor(number: number, about: string, terms: Terms) {
+  readonly #onViolation: (what: string) => void;
+
+  constructor(number: number, about: string, terms: Terms, onViolation: (what: string) => void) {
     this.number = number;
     this.about = about;
     this.terms = terms;
+    this.#onViolation = onViolation;
   }
 
   get open(): boolean {
@@ -88,6 +91,7 @@ export class Entry {
 
   violate(what: string): void {
     this.violations.push(what);
+    this.#onViolation(`request ${this.number}: ${what}`);
     this.note(`VIOLATION: ${what}`);
   }
 

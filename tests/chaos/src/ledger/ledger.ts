@@ -11,13 +11,15 @@ export class Ledger {
   readonly timeline: Timeline;
   readonly entries: Entry[] = [];
   readonly findings: Finding[] = [];
+  readonly #onViolation: (what: string) => void;
 
-  constructor(timeline: Timeline) {
+  constructor(timeline: Timeline, onViolation: (what: string) => void = () => {}) {
     this.timeline = timeline;
+    this.#onViolation = onViolation;
   }
 
   open(about: string, terms: Terms): Entry {
-    const entry = new Entry(this.entries.length + 1, about, terms);
+    const entry = new Entry(this.entries.length + 1, about, terms, this.#onViolation);
     this.entries.push(entry);
     return entry;
   }
@@ -25,6 +27,7 @@ export class Ledger {
   find(what: string): void {
     this.findings.push({ what });
     this.timeline.add(`VIOLATION: ${what}`);
+    this.#onViolation(what);
   }
 
   get offending(): Entry[] {
