@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 export const root: string = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-const GENERATED = new Set(['node_modules', 'dist', '.git', '.turbo', '.cache', 'coverage', '__pycache__']);
+const GENERATED = new Set(['node_modules', 'dist', '.git', '.turbo', '.cache', 'coverage', '__pycache__', '.venv']);
 
 /** One `import`, `export … from` or `import()` of a source file. */
 export interface Import {
