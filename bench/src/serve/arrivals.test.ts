@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { quantile } from '../statistics.ts';
-import { ANSWER_LENGTHS, type ArrivalPattern, arrivals, PROMPT_LENGTHS } from './arrivals.ts';
+import { ANSWER_LENGTHS, type ArrivalPattern, arrivals, MEAN_ANSWER_TOKENS, PROMPT_LENGTHS } from './arrivals.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -25,6 +25,15 @@ test.each([
   expect(Math.abs(list.length / 7200 - 1)).toBeLessThan(0.06);
   expect(Math.abs(dispersion(list) - expected)).toBeLessThan(off);
   expect(list.every(({ atMs }, i) => atMs >= (list[i - 1]?.atMs ?? 0) && atMs < HOUR_MS)).toBe(true);
+});
+
+test.each([1, 2, 3, 4])('a short window asks for as much as its rate says (seed %d)', (seed) => {
+  const list = arrivals({ pattern: 'poisson', perSecond: 2, durationMs: 30_000, seed, vocab: 1000 });
+  const tokens = list.reduce((sum, { maxTokens }) => sum + maxTokens, 0);
+  const wanted = 60 * MEAN_ANSWER_TOKENS;
+  expect(tokens).toBeGreaterThanOrEqual(wanted);
+  expect(tokens - wanted).toBeLessThan(list.at(-1)?.maxTokens ?? 0);
+  expect(list.every(({ atMs }) => atMs < 30_000)).toBe(true);
 });
 
 test('the same seed gives the same requests, another one others', () => {

@@ -26,6 +26,10 @@ export interface LengthLaw {
 export const PROMPT_LENGTHS: LengthLaw = { median: 8, deviation: 0.6, least: 2, most: 64 };
 export const ANSWER_LENGTHS: LengthLaw = { median: 15, deviation: 0.8, least: 2, most: 96 };
 
+const LENGTHS_DRAWN = 100_000;
+/** Tokens of an answer in the mean, by the law above. */
+export const MEAN_ANSWER_TOKENS: number = meanLength(ANSWER_LENGTHS);
+
 /** Requests of a burst in the mean; sizes are geometric. */
 const BURST = 4;
 
@@ -38,17 +42,29 @@ export interface ArrivalOptions {
   readonly vocab: number;
 }
 
-/** The requests of one window: the same list for the same seed, whoever answers them. */
+/**
+ * The requests of one window: the same list for the same seed, whoever answers them. What they ask for, all together, is
+ * what the rate says, within one burst: of a few hundred requests with lengths as uneven as these the work is 10 % off by
+ * chance, and by that much another load than its name says. A Poisson process of which the number of its arrivals is
+ * known has them at places drawn evenly, which the sums of one more gap than there are arrivals give.
+ */
 export function arrivals({ pattern, perSecond, durationMs, seed, vocab }: ArrivalOptions): Arrival[] {
   const next = random(seed);
   const group = pattern === 'bursty' ? BURST : 1;
-  const meanGapMs = (1000 * group) / perSecond;
+  const wantedTokens = (perSecond * durationMs * MEAN_ANSWER_TOKENS) / 1000;
   const list: Arrival[] = [];
-  for (let atMs = exponential(next, meanGapMs); atMs < durationMs; atMs += exponential(next, meanGapMs)) {
+  let tokens = 0;
+  let at = exponential(next);
+  while (tokens < wantedTokens) {
     const size = group === 1 ? 1 : geometric(next, group);
-    for (let i = 0; i < size; i++) list.push({ atMs, ...work(next, vocab) });
+    for (let i = 0; i < size; i++) {
+      const asked = work(next, vocab);
+      tokens += asked.maxTokens;
+      list.push({ atMs: at, ...asked });
+    }
+    at += exponential(next);
   }
-  return list;
+  return list.map((arrival) => ({ ...arrival, atMs: (arrival.atMs * durationMs) / at }));
 }
 
 /** So many requests at one moment. */
@@ -72,8 +88,17 @@ function length(next: () => number, { median, deviation, least, most }: LengthLa
   return Math.min(most, Math.max(least, Math.round(logNormal(next, median, deviation))));
 }
 
-function exponential(next: () => number, mean: number): number {
-  return -mean * Math.log(1 - next());
+/** Drawn, because rounding and bounds have no formula. */
+function meanLength(law: LengthLaw): number {
+  const next = random(1);
+  let sum = 0;
+  for (let i = 0; i < LENGTHS_DRAWN; i++) sum += length(next, law);
+  return sum / LENGTHS_DRAWN;
+}
+
+/** Of mean 1. */
+function exponential(next: () => number): number {
+  return -Math.log(1 - next());
 }
 
 /** 1, 2, 3 … with the given mean. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../queue/child.ts';
 import { random, shuffled } from '../random.ts';
-import { type ArrivalPattern, arrivals, burst } from './arrivals.ts';
+import { type ArrivalPattern, arrivals, burst, MEAN_ANSWER_TOKENS } from './arrivals.ts';
 import type { ModelRuns, RunningContestant, ServeContestant, ServedModel, StartOptions } from './contestant.ts';
 import type { LoadGeneratorCalls } from './load-generator.ts';
 import { type Measures, measure, type Slo, type Window } from './measures.ts';
@@ -102,15 +102,16 @@ export class Sweep {
     return { capacity, contestants: contestants.map((contestant) => this.#result(contestant, levels, capacity)) };
   }
 
+  /** Told by tokens, at the mean length of an answer: of a few bursts the requests are longer or shorter by chance. */
   async #capacityOf(contestant: ServeContestant): Promise<number> {
     const running = await this.#start(contestant);
     try {
       const startedAt = performance.now();
-      let requests = 0;
-      while (performance.now() - startedAt < this.#options.capacityMs) {
-        requests += await this.#burst(running, this.#options.seed + requests);
+      let tokens = 0;
+      for (let bursts = 0; performance.now() - startedAt < this.#options.capacityMs; bursts++) {
+        tokens += await this.#burst(running, this.#options.seed + bursts);
       }
-      return (1000 * requests) / (performance.now() - startedAt);
+      return (1000 * tokens) / MEAN_ANSWER_TOKENS / (performance.now() - startedAt);
     } finally {
       await running.close();
     }
@@ -138,7 +139,6 @@ export class Sweep {
         const durationMs = durations[i] ?? 0;
         const perSecond = (capacity * percent) / 100;
         const list = arrivals({ pattern, perSecond, durationMs, seed: seed + 100 * round + i, vocab: model.vocab });
-        if (list.length === 0) continue;
         const before = await this.#spent(running);
         const { url, fields } = running;
         const { records, endMs } = await generator.call('load', {
@@ -180,7 +180,7 @@ export class Sweep {
     return running;
   }
 
-  /** Asks for several answers at once, and waits for all. */
+  /** Asks for several answers at once, and waits for all. Resolves to their tokens. */
   async #burst({ url, fields }: RunningContestant, seed: number): Promise<number> {
     const { records } = await this.#options.generator.call('load', {
       url,
@@ -191,7 +191,7 @@ export class Sweep {
     });
     const failed = records.find(({ endMs }) => endMs === undefined);
     if (failed !== undefined) throw new Error(`warming up: ${failed.error ?? 'no answer'}`);
-    return records.length;
+    return records.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
   async #spent(running: RunningContestant): Promise<ModelRuns & { cpuMs: number; peakBytes: number }> {
