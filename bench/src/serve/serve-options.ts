@@ -16,8 +16,8 @@ ${CONTESTANTS.map(({ key, name, optional }) => `                      ${key.padE
                       cost                 Shoal beside its engine alone
                       telemetry            Shoal with metrics and logs beside Shoal without (only when named)
   --model NAME      135m (default), minnow, or tiny (the default with --quick)
-  --levels LIST     loads in percent of (a)'s capacity, bursty with a b (default 10,80,80b,100,150,300;
-                    10,80,300 with --quick)
+  --levels LIST     loads in percent of (a)'s capacity, bursty with a b, in windows 4 times as long with x4
+                    (default 10,80,80b,100,150,300; 10,80,300 with --quick)
   --minutes N       about how long all of it takes (default 20; 3 with --quick)
   --rounds N        rounds, each in another order (default 1: with all contestants, windows are short as it is)
   --seed N          of arrivals, lengths, prompts and order (default 1)

@@ -77,7 +77,7 @@ const contestants = [
   contestant('f-x', 'node', [level(10, 100), level(80, 200, { goodput: 0.5 })]),
   { ...contestant('f-y', 'python', []), absent: 'not installed | here' },
 ];
-const levels = [10, 80, 300].map((percent) => ({ percent, pattern: 'poisson' }) as const);
+const levels = [10, 80, 300].map((percent) => ({ percent, pattern: 'poisson', weight: 1 }) as const);
 
 const pageMachine = {
   cpu: 'a cpu',
