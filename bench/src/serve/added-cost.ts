@@ -3,6 +3,7 @@ import { type Contestant, interleave } from '../interleave.ts';
 import { Child } from '../queue/child.ts';
 import { median, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
+import { startBareChain } from './bare-chain.ts';
 import { answersOf, burstRate } from './burst-rate.ts';
 import type { RunningContestant, StartOptions } from './contestant.ts';
 import type { EngineCalls } from './engine-process.ts';
@@ -23,17 +24,22 @@ export interface AddedCostOptions extends StartOptions {
 
 /**
  * What API, queue and worker add to the engine: tokens per second of one burst, and the time of a request that comes
- * alone. Both are loaded all the while, and each idles while the other answers.
+ * alone, beside what the barest chain of such processes adds to that. All are loaded all the while, and each idles while
+ * another answers.
  */
 export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Finding> {
   const { generator, rounds, lone, seed, model, threads } = options;
   const engine = new Child<EngineCalls>('../serve/engine-process.js');
   const shoal = await startShoal(options, 'continuous');
+  const running = [shoal];
   try {
+    const chain = await startBareChain(options);
+    running.push(chain);
     await engine.call('load', { directory: model.directory, threads });
     const works = burst(REQUESTS, seed, model.vocab);
     const contestants: Contestant[] = [
       { name: 'shoal', measure: () => burstRate(generator, shoal, works) },
+      { name: 'chain', measure: () => burstRate(generator, chain, works) },
       { name: 'engine', measure: () => engine.call('burst', works) },
       { name: 'engine again', measure: () => engine.call('burst', works) },
     ];
@@ -44,10 +50,13 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
     yield ratioFinding('through API and Redis ÷ engine alone', pairedRatio(of('shoal'), of('engine')), {
       atLeast: 0.93,
     });
+    yield ratioFinding('through a bare chain ÷ engine alone', pairedRatio(of('chain'), of('engine')));
     const through: number[] = [];
+    const bare: number[] = [];
     const alone: number[] = [];
     for (let i = 0; i < lone; i++) {
       through.push(await timeOf(generator, shoal));
+      bare.push(await timeOf(generator, chain));
       alone.push(await engine.call('lone', LONE));
     }
     yield { name: 'a lone request of 4 tokens, engine alone, p50', unit: 'ms', value: median(alone) };
@@ -57,8 +66,10 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
       value: median(through) - median(alone),
       target: { atMost: 5 },
     };
+    const floor = median(bare) - median(alone);
+    yield { name: 'the same for a bare chain: HTTP, a Redis list, a thread, a Redis stream', unit: 'ms', value: floor };
   } finally {
-    await shoal.close();
+    for (const one of running) await one.close();
     await engine.call('close', undefined as never).catch(() => {});
     engine.close();
   }
