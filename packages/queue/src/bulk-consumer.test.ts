@@ -4,12 +4,14 @@ import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { openConsumer } from './bulk-consumer.ts';
+import { type Connect, type ConnectionRole, connector } from './connection.ts';
 import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
 import { type ModelQueue, openBullQueue, openQueue } from './open-queue.ts';
 import { type BreakableConnections, breakableConnections } from './testing/breakable.ts';
 import { consumerContract } from './testing/consumer-contract.ts';
+import { Gate } from './testing/gate.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
 import { all, eventually } from './testing/waiting.ts';
 
@@ -71,6 +73,11 @@ describe('bulk consumer', () => {
     bull.addBulk(
       ids.map((jobId) => ({ name: 'generate', data: sampleRequest(), opts: { jobId, priority: 6, ...opts } })),
     );
+  /** Connections whose name has the prefix in it, and that wait for BullMQ's marker. */
+  const listeners = async (name: string): Promise<number> =>
+    String(await redis.client('LIST'))
+      .split('\n')
+      .filter((line) => line.includes(name) && line.includes('cmd=bzpopmin')).length;
   const ids = (count: number): string[] => Array.from({ length: count }, (_, n) => `job-${n}`);
 
   it('claims a backlog in few round trips: at most 0.05 scripts per job at batch 32', async () => {
@@ -145,15 +152,72 @@ describe('bulk consumer', () => {
     expect(first.jobs).toHaveLength(1);
   });
 
+  describe('when it leaves', () => {
+    /** Neither looks by itself for as long as a test lasts. */
+    const patient = { stalledIntervalMs: 60_000, lockDurationMs: 120_000 };
+    const isIdle = async (worker: string): Promise<boolean> => (await redis.zscore(`${keys.own}idle`, worker)) !== null;
+    /** Connections of which those in one role hear the replies to one command when the gate lets them through. */
+    const hearing =
+      (slow: ConnectionRole, command: 'bzpopmin' | 'evalsha', replies: Gate): Connect =>
+      (role, name) => {
+        const connection = connector(redisUrl)(role, name);
+        if (role !== slow) return connection;
+        const send = connection[command].bind(connection) as (...args: unknown[]) => Promise<unknown>;
+        const late = async (...args: unknown[]): Promise<unknown> => {
+          const reply = await send(...args);
+          await replies.opened;
+          return reply;
+        };
+        return Object.assign(connection, { [command]: late });
+      };
+
+    it('is not counted as idle for the jobs that it hands back', async () => {
+      await submit('a');
+      const { consumer, jobs } = start({ ...patient, worker: 'leaver' });
+      await eventually('the claim', () => jobs.length === 1);
+      consumer.pause();
+      await jobs[0]?.handBack();
+      expect(await status('a')).toBe('queued');
+      expect(await isIdle('leaver')).toBe(false);
+    });
+
+    it('takes no call from those who are to have its jobs', async () => {
+      for (const id of ids(4)) await submit(id);
+      // What Redis tells its listener, it hears too late.
+      const replies = new Gate();
+      const leaver = start({ ...patient, connect: hearing('blocking', 'bzpopmin', replies) });
+      await eventually('its claims', () => leaver.jobs.length === 4);
+      const heir = start({ ...patient, worker: 'heir' });
+      await eventually('the heir is idle', () => isIdle('heir'));
+      await eventually('both listen', async () => (await listeners(prefix)) === 2);
+      await leaver.consumer.close({ timeoutMs: 0 });
+      replies.open();
+      // Less than it takes an idle worker to look by itself.
+      await eventually('all of its jobs', () => heir.jobs.length === 4, 6_000);
+    });
+
+    it('hands back what a claim under way still brings', async () => {
+      const replies = new Gate();
+      replies.open();
+      const connect = hearing('commands', 'evalsha', replies);
+      const { consumer } = start({ ...patient, connect, worker: 'leaver' });
+      await eventually('it listens', async () => (await listeners(prefix)) === 1);
+      replies.shut();
+      await submit('a');
+      await eventually('the claim', async () => (await status('a')) === 'running');
+      const closing = consumer.close({ timeoutMs: 0 });
+      await Promise.race([closing, sleep(200)]);
+      replies.open();
+      await closing;
+      expect(await status('a')).toBe('queued');
+    });
+  });
+
   it('comes although whoever was called for a job has been stopped', async () => {
     // Redis calls whoever has waited longest: here one that does nothing with it.
     const stopped = new Redis(redisUrl, { connectionName: prefix });
     const called = stopped.bzpopmin(`${keys.bull}marker`, 0);
-    const waits = async (): Promise<boolean> =>
-      String(await redis.client('LIST'))
-        .split('\n')
-        .some((line) => line.includes(prefix) && line.includes('cmd=bzpopmin'));
-    await eventually('the stopped one waits', waits);
+    await eventually('the stopped one waits', async () => (await listeners(prefix)) === 1);
     const { jobs } = start(fast);
     await eventually('the worker is idle', async () => (await redis.zcard(`${keys.own}idle`)) === 1);
     await submit('missed');

@@ -19,6 +19,7 @@ import { traceContextOf } from './trace-context.ts';
 const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
 const FEWEST_ENDS_PER_STEP = 32;
+const LONGEST_LEAVE_MS = 2_000;
 
 /**
  * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
@@ -52,6 +53,7 @@ class BulkConsumer implements Consumer, ClaimSource {
   #ends = 0;
   #steps = 0;
   #unanswered: ClaimRequest[] = [];
+  #onAnswered: () => void = () => {};
   #limitTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -135,7 +137,8 @@ class BulkConsumer implements Consumer, ClaimSource {
     const wanted = this.#mayAsk ? Math.max(0, this.#free()) : 0;
     this.#asked += wanted;
     this.#steps += 1;
-    return { stepId: `${worker}:${this.#steps}`, wanted, held, lockMs, worker };
+    // Without a name nobody is entered among the idle, for whom others would leave jobs.
+    return { stepId: `${worker}:${this.#steps}`, wanted, held, lockMs, worker: this.#running ? worker : '' };
   }
 
   take(request: ClaimRequest, ends: number, reply: ClaimReply): void {
@@ -146,6 +149,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     if (reply.mustEmpty) this.#emptying = true;
     this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
+    if (this.#asked === 0) this.#onAnswered();
     // The choices of few jobs may fill it: then a call for one more would be lost on it.
     this.#hungry ||= this.#free() <= 0;
     if (this.#hungry) return;
@@ -240,11 +244,20 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.pause();
     this.#watch.stop();
     clearTimeout(this.#limitTimer);
+    await within(LONGEST_LEAVE_MS, this.#leave());
     await this.#jobs.drain(timeoutMs);
-    await within(1_000, this.#commands.zrem(`${this.#keys.own}idle`, this.#settings.worker));
     this.#writer.close();
     this.#cancels.close();
-    this.#marker.close();
     this.#commands.disconnect();
+  }
+
+  /** Before jobs are handed back: claims under way bring the last of them, and no call for others may end here. */
+  async #leave(): Promise<void> {
+    const answered = new Promise<void>((resolve) => {
+      this.#onAnswered = resolve;
+    });
+    if (this.#asked === 0) this.#onAnswered();
+    const forgotten = this.#commands.zrem(`${this.#keys.own}idle`, this.#settings.worker);
+    await Promise.all([answered, forgotten, this.#marker.close()]);
   }
 }

@@ -18,6 +18,7 @@ export class MarkerListener {
   readonly #canTake: () => boolean;
   readonly #onCall: () => void;
   #listening = false;
+  #heard: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** A call that comes while `canTake` is false is passed on to another worker; `onCall` follows either way. */
@@ -39,15 +40,23 @@ export class MarkerListener {
   listen(nextDelayedAt: number): void {
     if (this.#listening || this.#closed) return;
     this.#listening = true;
-    void this.#listen(nextDelayedAt).finally(() => {
+    this.#heard = this.#listen(nextDelayedAt).finally(() => {
       this.#listening = false;
       if (!this.#closed) this.#onCall();
     });
   }
 
-  close(): void {
+  /**
+   * Resolves once Redis knows that nobody listens here: until then it may give this connection a call that is meant for
+   * another worker. One that it gave before is passed on.
+   */
+  async close(): Promise<void> {
     this.#closed = true;
+    const connected = this.#blocking.status === 'ready';
+    const ended = new Promise<void>((resolve) => this.#blocking.once('end', () => resolve()));
     this.#blocking.disconnect();
+    if (connected) await ended;
+    await this.#heard;
   }
 
   async #listen(nextDelayedAt: number): Promise<void> {
@@ -66,7 +75,7 @@ export class MarkerListener {
 
   /** Best effort: a call that cannot be passed on is made good by the look that every idle worker takes now and then. */
   async #passOn(): Promise<void> {
-    if (!this.#closed) await this.#commands.zadd(this.#key, 0, '0').catch(() => {});
+    await this.#commands.zadd(this.#key, 0, '0').catch(() => {});
   }
 
   /** The score of the marker that was taken; undefined after `timeoutMs`, or when the connection broke. */
@@ -77,7 +86,7 @@ export class MarkerListener {
       const reply = await this.#blocking.bzpopmin(this.#key, Math.max(timeoutMs, 1) / 1000);
       return reply === null ? undefined : Number(reply[2]);
     } catch {
-      await sleep(RETRY_DELAY_MS, undefined, { ref: false });
+      if (!this.#closed) await sleep(RETRY_DELAY_MS, undefined, { ref: false });
       return undefined;
     } finally {
       clearTimeout(watchdog);
