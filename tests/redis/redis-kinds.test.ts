@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { findRedisBinary } from '../../scripts/redis/binary.mjs';
+import { redisAnswers } from '../../scripts/redis/ping.mjs';
+import { launchRedis, type RunningRedis } from '../../scripts/redis.mjs';
+import { runCommand, waitUntil } from '../../scripts/system/bounded.mjs';
+import { freePort } from '../../scripts/system/ports.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const authority = join(here, 'tls', 'ca.crt');
+/** The rights that packages/queue/README.md asks for. */
+const RIGHTS = '~{kinds:* ~kinds:* resetchannels &{kinds:* +@all -@dangerous -@admin +info +client +config|get';
+
+/** A process over this Redis, because a certificate authority is given to Node when it starts. */
+const roundTrip = (url: string, env: Record<string, string> = {}): Promise<{ code: number | null; output: string }> =>
+  runCommand(process.execPath, [join(here, 'round-trip.mjs')], {
+    limitMs: 25_000,
+    env: { ...process.env, REDIS_URL: url, ...env },
+  });
+const HEARD = '[["heard","completed"],["heard","cancelled"]]';
+
+describe('Redis as people run it', () => {
+  const started: { stop(): unknown }[] = [];
+  const launch = async (...args: string[]): Promise<RunningRedis> => {
+    // The one that may be given for all tests is what it is.
+    vi.stubEnv('REDIS_URL', '');
+    const redis = await launchRedis({ args });
+    vi.unstubAllEnvs();
+    started.push(redis);
+    return redis;
+  };
+  afterEach(async () => {
+    for (const each of started.splice(0).reverse()) await each.stop();
+  });
+
+  it('with TLS, and a certificate of an authority of one’s own', async () => {
+    const port = await freePort();
+    const tls = (name: string): string => join(here, 'tls', name);
+    const files = ['--tls-cert-file', tls('server.crt'), '--tls-key-file', tls('server.key')];
+    await launch('--tls-port', String(port), ...files, '--tls-ca-cert-file', authority, '--tls-auth-clients', 'no');
+    const url = `rediss://localhost:${port}`;
+    expect(await roundTrip(url, { NODE_EXTRA_CA_CERTS: authority })).toMatchObject({ code: 0, output: `${HEARD}\n` });
+    const stranger = await roundTrip(url);
+    expect(stranger.code).not.toBe(0);
+    expect(stranger.output).toContain('unavailable');
+  });
+
+  it('as a user that may do no more than is asked for', async () => {
+    const redis = await launch('--user', 'shoal', 'on', '>secret', ...RIGHTS.split(' '));
+    const url = `redis://shoal:secret@127.0.0.1:${redis.port}`;
+    expect(await roundTrip(url)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+    const user = new Redis(url);
+    await expect(user.get('others:key')).rejects.toThrow('NOPERM');
+    await expect(user.flushall()).rejects.toThrow('NOPERM');
+    user.disconnect();
+  });
+
+  it('as a Cluster', async () => {
+    const redis = await launch('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
+    const admin = new Redis(redis.url);
+    await admin.call('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => slot));
+    const covered = async (): Promise<boolean> => String(await admin.cluster('INFO')).includes('cluster_state:ok');
+    expect(await waitUntil(covered, { limitMs: 20_000, everyMs: 50 })).toBe(true);
+    admin.disconnect();
+    expect(await roundTrip(`${redis.url}?cluster=true`)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+  });
+
+  it('behind a Sentinel', async () => {
+    const redis = await launch();
+    const sentinel = await launchSentinel(redis.port);
+    started.push(sentinel);
+    const url = `redis://127.0.0.1:${sentinel.port}?sentinel=main`;
+    expect(await roundTrip(url)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+  });
+});
+
+/** A Sentinel that names one master, `main`. */
+async function launchSentinel(masterPort: number): Promise<{ port: number; stop(): Promise<void> }> {
+  const binary = await findRedisBinary({ log: () => {}, tried: [] });
+  if (binary === undefined) throw new Error('no redis-server to run as a Sentinel');
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-sentinel-'));
+  const port = await freePort();
+  const file = join(folder, 'sentinel.conf');
+  await writeFile(
+    file,
+    `port ${port}\nbind 127.0.0.1\ndir ${folder}\nsentinel monitor main 127.0.0.1 ${masterPort} 1\n`,
+  );
+  const child = spawn(binary.path, [file, '--sentinel'], { stdio: 'ignore', env: { ...process.env, ...binary.env } });
+  const ready = await waitUntil(() => redisAnswers(port, '127.0.0.1', 1_000), { limitMs: 20_000, everyMs: 20 });
+  if (!ready) throw new Error('the Sentinel did not start');
+  return { port, stop: () => ended(child, folder) };
+}
+
+async function ended(child: ChildProcess, folder: string): Promise<void> {
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await exited;
+  await rm(folder, { recursive: true, force: true });
+}
