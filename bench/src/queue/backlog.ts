@@ -79,7 +79,8 @@ function contestant(
   return { name, measure, close: () => child.close() };
 }
 
-async function fill(address: QueueAddress, jobs: number): Promise<void> {
+/** Puts so many jobs on the queue. */
+export async function fill(address: QueueAddress, jobs: number): Promise<void> {
   const producer = openProducer({ ...address, maxQueueSize: jobs + 1 });
   const request = requestOf();
   let left = jobs;

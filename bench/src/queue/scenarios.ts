@@ -3,6 +3,7 @@ import { backlog } from './backlog.ts';
 import { brokenConnections } from './broken-connections.ts';
 import { idleCost } from './idle-cost.ts';
 import { predictedWait } from './predicted-wait.ts';
+import { prefetch } from './prefetch.ts';
 import { results } from './results.ts';
 import { sharing } from './sharing.ts';
 import { tokenEmit } from './token-emit.ts';
@@ -13,6 +14,7 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
   results,
   tokenEmit,
   idleCost,
+  prefetch,
   brokenConnections,
   predictedWait,
   sharing,

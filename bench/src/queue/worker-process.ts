@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { answer } from './child.ts';
 import { type QueueAddress, resultOf, textOf } from './jobs.ts';
 import { meter, type Spent } from './meter.ts';
+import { occupy } from './stepped-engine.ts';
 
 /**
  * - `plain`: BullMQ's Worker with the batch as its concurrency.
@@ -113,13 +114,13 @@ interface GenerateOptions {
   sequences: number;
   /** Tokens of each. */
   tokens: number;
-  /** Length of a step; every step gives each sequence a token. */
+  /** Length of a step; every step gives each sequence a token. 0: the next begins when the last one's tokens are written. */
   stepMs: number;
 }
 
 /** An engine whose steps take a given time: tokens 0, 1, 2 … of every sequence, then the result. */
 async function generate({ address, sequences, tokens, stepMs }: GenerateOptions): Promise<void> {
-  const consumer = openConsumer({ ...address, capacity: sequences });
+  const consumer = openConsumer({ ...address, capacity: sequences, ...(stepMs === 0 ? { emitIntervalMs: 0 } : {}) });
   const jobs: ClaimedJob[] = [];
   const ready = new Promise<void>((resolve) => {
     consumer.start((job) => {
@@ -130,7 +131,8 @@ async function generate({ address, sequences, tokens, stepMs }: GenerateOptions)
   await ready;
   const startedAt = performance.now();
   for (let position = 0; position < tokens; position += 1) {
-    await sleep(Math.max(0, startedAt + position * stepMs - performance.now()));
+    if (stepMs > 0) await sleep(Math.max(0, startedAt + position * stepMs - performance.now()));
+    else if (position > 0) await written(consumer, sequences);
     for (const job of jobs) {
       job.append({ type: 'tokens', position, tokenIds: [position], text: textOf([position]) });
     }
@@ -138,6 +140,20 @@ async function generate({ address, sequences, tokens, stepMs }: GenerateOptions)
   const all = Array.from({ length: tokens }, (_, position) => position);
   await Promise.all(jobs.map((job) => job.complete(resultOf(all, 'generate'))));
   await consumer.close({ timeoutMs: 1_000 });
+}
+
+/** Resolves when so many tokens more are written. */
+async function written(consumer: Consumer, tokens: number): Promise<void> {
+  let left = tokens;
+  await new Promise<void>((resolve) => {
+    const forget = consumer.observe((fact) => {
+      if (fact.type !== 'emit') return;
+      left -= fact.tokens;
+      if (left > 0) return;
+      forget();
+      resolve();
+    });
+  });
 }
 
 interface PaceOptions {
@@ -185,7 +201,8 @@ export type WorkerCalls = {
   stop: typeof stop;
   generate: typeof generate;
   pace: typeof pace;
+  occupy: typeof occupy;
 };
 
-const calls: WorkerCalls = { drain, serve, mark, stop, generate, pace };
+const calls: WorkerCalls = { drain, serve, mark, stop, generate, pace, occupy };
 answer(calls);

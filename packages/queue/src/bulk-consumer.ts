@@ -68,6 +68,7 @@ class BulkConsumer implements Consumer, ClaimSource {
       keys: this.#keys,
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
+      emitIntervalMs: settings.emitIntervalMs,
       lookIntervalMs: Math.min(LONGEST_LOOK_INTERVAL_MS, settings.lockDurationMs / 4),
       endsPerStep: Math.max(FEWEST_ENDS_PER_STEP, Math.ceil(settings.capacity / 2)),
       renewLocks: settings.alive,

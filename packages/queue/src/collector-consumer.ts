@@ -47,6 +47,7 @@ class CollectorConsumer implements Consumer {
       keys: this.#keys,
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
+      emitIntervalMs: settings.emitIntervalMs,
       lookIntervalMs: LOOK_INTERVAL_MS,
       endsPerStep: settings.capacity,
       onLost: (claim) => this.#jobs.lose(claim),

@@ -22,6 +22,8 @@ export interface ConsumerOptions {
   repliesMax?: number;
   /** Deaths of a worker that runs one job alone, before that job fails with `worker_lost`. Default 3. */
   maxAttempts?: number;
+  /** Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Default 20. */
+  emitIntervalMs?: number;
   /** False while the engine hangs: the jobs' locks are then left to lapse. Default: always true. */
   alive?: () => boolean;
   /** For tests: how connections are made. */
@@ -39,6 +41,7 @@ export function consumerSettings(options: ConsumerOptions, worker: string): Cons
     resultTtlS: 3_600,
     repliesMax: 20_000,
     maxAttempts: 3,
+    emitIntervalMs: 20,
     alive: () => true,
     ...options,
   };

@@ -19,8 +19,6 @@ import {
   TOO_SHORT,
 } from './step-codec.ts';
 
-/** Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Ends and claims do not wait. */
-const SHORTEST_INTERVAL_MS = 20;
 /** Round trips under way at once: worker and Redis overlap, and nothing piles up. */
 const MOST_IN_FLIGHT = 2;
 /** Chunks of one job, and items of all jobs, in one round trip. */
@@ -43,6 +41,8 @@ export interface ClaimSource {
 
 export interface StepWriterOptions extends StepLimits {
   redis: RedisClient;
+  /** Shortest time from one round trip to the next. Ends and claims do not wait. */
+  emitIntervalMs: number;
   /** How often every held job is looked at, whether or not it wrote: a lost lock or a missed cancel call shows. */
   lookIntervalMs: number;
   /** Ends in one round trip: with half of all jobs, worker and Redis work on two halves at the same time. */
@@ -119,7 +119,7 @@ export class StepWriter {
   schedule(): void {
     if (this.#closed || this.#immediate !== undefined || this.#inFlight >= MOST_IN_FLIGHT) return;
     const urgent = this.#ending.size > 0 || this.#options.claims?.eager === true;
-    const wait = urgent ? 0 : this.#lastFlushAt + SHORTEST_INTERVAL_MS - performance.now();
+    const wait = urgent ? 0 : this.#lastFlushAt + this.#options.emitIntervalMs - performance.now();
     if (wait <= 0) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
