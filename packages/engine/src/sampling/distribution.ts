@@ -80,17 +80,22 @@ function nucleus(listed: Listed, kept: Kept, wanted: number): Kept | undefined {
   return kept.exact ? kept : undefined;
 }
 
+/** The mass of a row, from those of its blocks. */
+export function sumOf(masses: Float32Array): number {
+  let total = 0;
+  for (const mass of masses) total += mass;
+  return total;
+}
+
 /**
- * The token at `u` of the whole distribution, its tokens side by side in order of their ids: first the block, then
- * the token in it, so that two short stretches are looked through and not the vocabulary.
+ * The token at `target` of the whole distribution's mass, its tokens side by side in order of their ids: first the block,
+ * then the token in it, so that two short stretches are looked through and not the vocabulary.
  *
  * @param probabilities `[vocabSize]`
  * @param masses sums of the probabilities over consecutive blocks
+ * @param target from 0 on, below the sum of `masses`
  */
-export function drawByBlocks(probabilities: Float32Array, masses: Float32Array, u: number): number {
-  let total = 0;
-  for (const mass of masses) total += mass;
-  const target = u * total;
+export function drawByBlocks(probabilities: Float32Array, masses: Float32Array, target: number): number {
   let reached = 0;
   let block = 0;
   while (block < masses.length - 1 && reached + (masses[block] ?? 0) <= target) reached += masses[block++] ?? 0;

@@ -1,4 +1,5 @@
-import { drawByBlocks, type Narrowing } from './distribution.ts';
+import { drawByBlocks, type Narrowing, sumOf } from './distribution.ts';
+import { massAbove } from './mass-above.ts';
 
 /** Draws before the row is ranked after all: each is rejected with the mass of what the narrowing leaves out. */
 const ATTEMPTS = 6;
@@ -27,68 +28,63 @@ export function drawByRejection(
   { threshold, topP }: { threshold: number; topP: number },
   uniformAt: (attempt: number) => number,
 ): number | undefined {
-  const wanted = topP * massFrom(probabilities, masses, threshold);
+  const total = sumOf(masses);
+  const wanted = topP * (threshold === 0 ? total : massFrom(probabilities, threshold));
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const token = drawByBlocks(probabilities, masses, uniformAt(attempt));
+    const token = drawByBlocks(probabilities, masses, uniformAt(attempt) * total);
     if ((probabilities[token] ?? 0) < threshold) continue;
-    if (topP === 1 || lessBefore(probabilities, masses, token, wanted)) return token;
+    if (topP === 1 || lessBefore(probabilities, masses, { token, wanted, total })) return token;
   }
   return undefined;
 }
 
 /** The mass of tokens that are at least this likely. */
-function massFrom(probabilities: Float32Array, masses: Float32Array, threshold: number): number {
+function massFrom(probabilities: Float32Array, threshold: number): number {
   let sum = 0;
-  if (threshold === 0) for (const mass of masses) sum += mass;
-  else for (const probability of probabilities) if (probability >= threshold) sum += probability;
+  for (const probability of probabilities) if (probability >= threshold) sum += probability;
   return sum;
 }
 
+/** Blocks that are looked through before it is asked again whether it is certain. */
+const STRIDE = 8;
+
 /**
- * Whether the tokens before this one have less than `wanted` mass together. Block by block, beginning with the token's
- * own, and only until it is certain: with the mass `m` behind the token, about (1 − topP) / m of the row.
+ * Whether the tokens before this one have less than `wanted` of the `total` mass together. Beginning with the token's own
+ * block, and only until it is certain: with the mass `m` behind the token, about (1 − topP) / m of the row.
  */
-function lessBefore(probabilities: Float32Array, masses: Float32Array, token: number, wanted: number): boolean {
+function lessBefore(
+  probabilities: Float32Array,
+  masses: Float32Array,
+  { token, wanted, total }: { token: number; wanted: number; total: number },
+): boolean {
   const size = probabilities.length / masses.length;
   const home = Math.floor(token / size);
   const own = probabilities[token] ?? 0;
-  // Of tokens as likely those of lower id come before it: to be above this, a token may be as likely.
-  const asOwn = own * LESS;
-  let before = massAbove(probabilities, home * size, token, asOwn);
+  // Of tokens as likely those of lower id come before it.
+  const below = nextBelow(own);
+  let before = massAbove(probabilities, home * size, token, below);
   before += massAbove(probabilities, token, (home + 1) * size, own);
-  let unseen = massFrom(probabilities, masses, 0) - (masses[home] ?? 0);
-  for (let i = 1; i < masses.length && before < wanted && before + unseen >= wanted; i++) {
-    const block = (home + i) % masses.length;
-    before += massAbove(probabilities, block * size, (block + 1) * size, block < home ? asOwn : own);
-    unseen -= masses[block] ?? 0;
+  let unseen = total - (masses[home] ?? 0);
+  for (const { first, end, bound } of [
+    { first: home + 1, end: masses.length, bound: own },
+    { first: 0, end: home, bound: below },
+  ]) {
+    for (let block = first; block < end; block += STRIDE) {
+      if (before >= wanted || before + unseen < wanted) return before < wanted;
+      const next = Math.min(block + STRIDE, end);
+      before += massAbove(probabilities, block * size, next * size, bound);
+      for (let seen = block; seen < next; seen++) unseen -= masses[seen] ?? 0;
+    }
   }
   return before < wanted;
 }
 
-/** Makes a float32 number a little smaller, and not as small as the next one. */
-const LESS = 1 - 2 ** -26;
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
 
-/** Of the tokens `from` … `to − 1` the mass of those that are more likely than `bound`. */
-function massAbove(probabilities: Float32Array, from: number, to: number, bound: number): number {
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let id = from;
-  // Products instead of branches that no processor can predict, and sums that need not wait for one another.
-  for (; id < to - 3; id += 4) {
-    const p = probabilities[id] ?? 0;
-    const q = probabilities[id + 1] ?? 0;
-    const r = probabilities[id + 2] ?? 0;
-    const s = probabilities[id + 3] ?? 0;
-    a += p * +(p > bound);
-    b += q * +(q > bound);
-    c += r * +(r > bound);
-    d += s * +(s > bound);
-  }
-  for (; id < to; id++) {
-    const p = probabilities[id] ?? 0;
-    a += p * +(p > bound);
-  }
-  return a + b + c + d;
+/** The largest float32 number below one that is above 0. */
+function nextBelow(value: number): number {
+  float[0] = value;
+  bits[0] = (bits[0] ?? 0) - 1;
+  return float[0] ?? 0;
 }

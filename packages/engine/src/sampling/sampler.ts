@@ -2,7 +2,7 @@ import type { ChosenLogprob } from '@shoal/protocol';
 import type { Candidates, SparseAdditions } from '../model-runner/candidates.ts';
 import type { StepOutput } from '../model-runner/model-runner.ts';
 import type { Sequence } from '../sequence.ts';
-import { drawByBlocks, drawListed, type Listed, type Narrowing, narrows } from './distribution.ts';
+import { drawByBlocks, drawListed, type Listed, type Narrowing, narrows, sumOf } from './distribution.ts';
 import { logprobsOf } from './logprobs.ts';
 import { uniform } from './random.ts';
 import { RankedRow } from './ranked-row.ts';
@@ -84,7 +84,7 @@ export class StepSampler {
     const masses = this.#candidates.blockMasses(row);
     const at = (attempt: number) => uniform(sequence.seed, sequence.choice, sequence.tokenIds.length, attempt);
     const narrowing: Narrowing = sequence.params;
-    if (!narrows(narrowing)) return drawByBlocks(probabilities, masses, at(0));
+    if (!narrows(narrowing)) return drawByBlocks(probabilities, masses, at(0) * sumOf(masses));
     const listed = needsList(narrowing) ? this.#listed(row, probabilities) : undefined;
     const token = listed === undefined ? undefined : drawListed(listed, narrowing, at(0));
     if (token !== undefined) return token;
