@@ -1,3 +1,4 @@
+import { Engine } from '@shoal/engine';
 import { type BenchDtype, benchModel } from '../bench-model.ts';
 import { CapiLoop } from '../contestants/capi-loop.ts';
 import { decodeRate, SAMPLED } from '../contestants/engine-load.ts';
@@ -19,6 +20,7 @@ const AGAIN = 'bare C-API loop again';
 const SPINNING = 'bare C-API loop, threads spinning';
 const NODE = 'bare onnxruntime-node loop';
 const ENGINE = 'engine, greedy';
+const ONE_SLOT = 'engine of one slot, greedy';
 const ENGINE_SAMPLED = 'engine, sampled';
 
 /** Decode tokens per second against the bare runtime. */
@@ -39,13 +41,8 @@ async function* decode(dtype: BenchDtype, { quick, rounds, threads }: BenchOptio
   const capi = await CapiLoop.load(model, loop);
   const spinning = await CapiLoop.load(model, { ...loop, spinning: true });
   const node = await NodeLoop.load(model, loop);
-  const { engine, lengths } = await loadWatched({
-    modelDirectory: model.directory,
-    dtype,
-    intraOpThreads: threads,
-    maxBatchSize: slots,
-    maxModelLen: LENGTH,
-  });
+  const options = { modelDirectory: model.directory, dtype, intraOpThreads: threads, maxModelLen: LENGTH };
+  const { engine, lengths } = await loadWatched({ ...options, maxBatchSize: slots });
   const speeds = new Map<number, Samples>();
   try {
     for (const batch of batches) {
@@ -60,14 +57,20 @@ async function* decode(dtype: BenchDtype, { quick, rounds, threads }: BenchOptio
         { name: SPINNING, measure: () => spinning.decodeRate(pasts(), steps) },
         { name: NODE, measure: () => node.decodeRate(pasts(), steps) },
       ];
-      // The 4-bit kernel computes one row in another way than several, so the engine gives a lone one company. That is not
-      // the work of a loop over one row: both ratios are told.
-      if (batch === 1 && dtype === 'q4') {
+      // The 4-bit kernel computes one row in another way than several, so an engine that may have several gives a lone one
+      // company. That is not the work of a loop over one row, which is what an engine of one slot does: all are told.
+      const lone = batch === 1 && dtype === 'q4' ? await Engine.load({ ...options, maxBatchSize: 1 }) : undefined;
+      if (lone !== undefined) {
         contestants.push({ name: PADDED, measure: () => capi.paddedRate(pasts(), steps) });
+        contestants.push({ name: ONE_SLOT, measure: () => decodeRate(lone, batch, steps) });
       }
-      const samples = await interleave(contestants, rounds);
-      speeds.set(batch, samples);
-      yield* compare(dtype, batch, samples);
+      try {
+        const samples = await interleave(contestants, rounds);
+        speeds.set(batch, samples);
+        yield* compare(dtype, batch, samples);
+      } finally {
+        await lone?.close();
+      }
     }
   } finally {
     await Promise.all([capi.close(), spinning.close(), node.close(), engine.close()]);
@@ -93,6 +96,9 @@ function compare(dtype: BenchDtype, batch: number, samples: Samples): Finding[] 
     ratioFinding(`engine ÷ ${CAPI}: ${place}`, pairedRatio(of(ENGINE), of(CAPI)), { atLeast: 0.97 }),
     ...(samples.has(PADDED)
       ? [ratioFinding(`engine ÷ ${PADDED}: ${place}`, pairedRatio(of(ENGINE), of(PADDED)), { atLeast: 0.97 })]
+      : []),
+    ...(samples.has(ONE_SLOT)
+      ? [ratioFinding(`${ONE_SLOT} ÷ ${CAPI}: ${place}`, pairedRatio(of(ONE_SLOT), of(CAPI)), { atLeast: 0.97 })]
       : []),
     ratioFinding(`engine ÷ ${SPINNING}: ${place}`, pairedRatio(of(ENGINE), of(SPINNING))),
     ratioFinding(`engine, sampled ÷ ${CAPI}: ${place}`, pairedRatio(of(ENGINE_SAMPLED), of(CAPI))),
