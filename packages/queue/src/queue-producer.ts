@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { DEFAULT_PRIORITY, type GenerateRequest, JOB_NAME, ShoalError } from '@shoal/protocol';
+import { DEFAULT_PRIORITY, type GenerateRequest, ShoalError } from '@shoal/protocol';
 import { Cluster } from 'ioredis';
 import { z } from 'zod';
 import { type Connect, connector, promptly } from './connection.ts';
@@ -8,7 +8,7 @@ import { readListReply, readRequestReply, readViewReply } from './job-view.ts';
 import { checkJobId, listName, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { CANCEL } from './lua/cancel.ts';
 import { DEPTH } from './lua/depth.ts';
-import { SUBMIT } from './lua/submit.ts';
+import { SUBMIT, submitArguments, submitTerms } from './lua/submit.ts';
 import { LIST, VIEW } from './lua/view.ts';
 import type {
   Accepted,
@@ -79,12 +79,18 @@ class QueueProducer implements Producer {
   readonly model: string;
   readonly #options: ProducerSettings;
   readonly #keys: ModelKeys;
+  readonly #terms: string;
   readonly #redis: RedisClient;
 
   constructor(options: ProducerSettings) {
     this.model = options.model;
     this.#options = options;
     this.#keys = modelKeys(options.prefix, options.model);
+    this.#terms = submitTerms({
+      own: this.#keys.own,
+      recordTtlMs: recordTtlMs(options.resultTtlS),
+      ...options,
+    });
     this.#redis = (options.connect ?? connector(options.redisUrl))('commands-now');
     if (this.#redis instanceof Cluster && options.durability === 'replicated') {
       // WAIT has no key: a Cluster would send it to any node.
@@ -100,17 +106,18 @@ class QueueProducer implements Producer {
     if (sharingKey !== '') checkSharingKey(sharingKey);
     if (webhookUrl !== '') checkWebhook(webhookUrl, sharingKey);
     const sound = checked ? request : checkRequest(request);
-    const data = JSON.stringify(sharingKey === '' ? sound : generationOf(sound));
-    const jobId = sharingKey === '' ? id : `shared-${randomUUID()}`;
-    const { bull, own } = this.#keys;
-    const { resultTtlS, maxQueueSize, maxQueueWaitMs } = this.#options;
-    const list = listed ? listName(request.tenant) : '';
-    const args = [
-      ...[bull, own, resultTtlS, maxQueueSize, maxQueueWaitMs],
-      ...[jobId, JOB_NAME, priority + 1, workOf(request), request.deadline ?? 0, data],
-      ...[recordTtlMs(resultTtlS), sharingKey, id, activeTraceContext(), list, webhookUrl],
-    ];
-    const reply = await promptly(this.#redis, (redis) => SUBMIT.run(redis, bull, args));
+    const args = submitArguments(this.#terms, {
+      id: sharingKey === '' ? id : `shared-${randomUUID()}`,
+      priority: priority + 1,
+      work: workOf(request),
+      deadline: request.deadline ?? 0,
+      data: JSON.stringify(sharingKey === '' ? sound : generationOf(sound)),
+      list: listed ? listName(request.tenant) : '',
+      trace: activeTraceContext(),
+      hook: webhookUrl,
+      shared: sharingKey === '' ? undefined : { key: sharingKey, record: id },
+    });
+    const reply = await promptly(this.#redis, (redis) => SUBMIT.run(redis, this.#keys.bull, args));
     // Told by hand: nearly every request is answered so, and a union would try its members one by one.
     const added = Array.isArray(reply) && reply[0] === 'added';
     const reused = added ? undefined : reusedOf(reply);

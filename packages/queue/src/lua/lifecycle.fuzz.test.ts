@@ -9,7 +9,7 @@ import { sampleRequest, sampleTokens } from '../testing/requests.ts';
 import { ATTACH } from './attach.ts';
 import { CANCEL } from './cancel.ts';
 import { STEP } from './step.ts';
-import { SUBMIT } from './submit.ts';
+import { SUBMIT, submitArguments, submitTerms } from './submit.ts';
 import { VIEW } from './view.ts';
 import { WATCH } from './watch.ts';
 
@@ -209,8 +209,11 @@ class RealQueue {
 
   async submit(id: string, jobId: string, priority: number, key: string): Promise<unknown> {
     const data = JSON.stringify(sampleRequest());
-    const job = [3_600, MOST_WAITING, 0, jobId, 'generate', priority, 1, 0, data, 60_000, key, id, '', '', ''];
-    const reply = await SUBMIT.run(this.#redis, this.keys.bull, [...this.#both, ...job]);
+    const { bull, own } = this.keys;
+    const limits = { resultTtlS: 3_600, recordTtlMs: 60_000, maxQueueSize: MOST_WAITING, maxQueueWaitMs: 0 };
+    const shared = key === '' ? undefined : { key, record: id };
+    const job = { id: jobId, priority, work: 1, deadline: 0, data, shared };
+    const reply = await SUBMIT.run(this.#redis, bull, submitArguments(submitTerms({ own, ...limits }), job));
     return Array.isArray(reply) ? reply[0] : reply;
   }
 

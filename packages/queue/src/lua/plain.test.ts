@@ -7,7 +7,9 @@ import { decodeStep, type StepReply } from '../step-codec.ts';
 import { randomness } from '../testing/randomness.ts';
 import { sampleRequest } from '../testing/requests.ts';
 import { STEP } from './step.ts';
-import { SUBMIT } from './submit.ts';
+import { SUBMIT, submitArguments, submitTerms } from './submit.ts';
+
+const LIMITS = { resultTtlS: 3_600, recordTtlMs: 60_000, maxQueueSize: 10_000, maxQueueWaitMs: 0 };
 
 /** The step script as it is, and with every job through BullMQ's own text. */
 const BY_BULLMQ = new Script(
@@ -37,8 +39,8 @@ class Side {
   async submit(id: string, priority: number): Promise<void> {
     const { bull, own } = this.keys;
     const data = JSON.stringify(sampleRequest());
-    const limits = [bull, own, 3_600, 10_000, 0];
-    await SUBMIT.run(this.redis, bull, [...limits, id, 'generate', priority, 3, 0, data, 60_000, '', '', '', '', '']);
+    const terms = submitTerms({ own, ...LIMITS });
+    await SUBMIT.run(this.redis, bull, submitArguments(terms, { id, priority, work: 3, deadline: 0, data }));
   }
 
   /** Everything under the queue's keys; times, ids of stream entries and the queue's own name are made equal. */

@@ -7,7 +7,9 @@ import { randomness } from '../testing/randomness.ts';
 import { sampleRequest, sampleTokens } from '../testing/requests.ts';
 import { EMIT } from './emit.ts';
 import { STEP } from './step.ts';
-import { SUBMIT } from './submit.ts';
+import { SUBMIT, submitArguments, submitTerms } from './submit.ts';
+
+const LIMITS = { resultTtlS: 3_600, recordTtlMs: 60_000, maxQueueSize: 10_000, maxQueueWaitMs: 0 };
 
 interface Operation {
   kind: 'E' | 'C' | 'F';
@@ -88,21 +90,8 @@ describe('the step script', () => {
   };
   const submit = (id: string, replyTo = ''): Promise<unknown> => {
     const data = JSON.stringify(sampleRequest(replyTo === '' ? {} : { replyTo }));
-    return SUBMIT.run(redis, keys.bull, [
-      keys.bull,
-      keys.own,
-      3_600,
-      10_000,
-      0,
-      id,
-      'generate',
-      6,
-      1,
-      0,
-      data,
-      60_000,
-      ...['', '', '', '', ''],
-    ]);
+    const terms = submitTerms({ own: keys.own, ...LIMITS });
+    return SUBMIT.run(redis, keys.bull, submitArguments(terms, { id, priority: 6, work: 1, deadline: 0, data }));
   };
   it('does what the model does, whatever is repeated, reordered, forged or lapsed (60 histories of 50 steps)', async () => {
     for (let seed = 1; seed <= 60; seed += 1) {

@@ -1,3 +1,4 @@
+import { JOB_NAME } from '@shoal/protocol';
 import { Script } from '../script.ts';
 import { bullmqFunction } from './bullmq-scripts.ts';
 import { WORK } from './jobs.ts';
@@ -9,13 +10,54 @@ const MAX_LISTED = 10_000;
 /** The longest that a job may wait: its deadline is at most a day away. */
 const LONGEST_WAIT_MS = 86_400_000;
 
+/** What is the same for all that one producer submits: one argument, which is written once. */
+export interface SubmitTerms {
+  own: string;
+  resultTtlS: number;
+  recordTtlMs: number;
+  /** Most jobs waiting. */
+  maxQueueSize: number;
+  /** Longest wait in milliseconds, 0 for any. */
+  maxQueueWaitMs: number;
+}
+
+export function submitTerms({ own, resultTtlS, recordTtlMs, maxQueueSize, maxQueueWaitMs }: SubmitTerms): string {
+  return JSON.stringify([own, resultTtlS, recordTtlMs, maxQueueSize, maxQueueWaitMs]);
+}
+
+/** One job, as the script takes it. */
+export interface SubmittedJob {
+  id: string;
+  /** BullMQ's, ≥ 1. */
+  priority: number;
+  work: number;
+  /** Unix milliseconds, 0 for none. */
+  deadline: number;
+  data: string;
+  /** List that the request is entered in. */
+  list?: string;
+  /** Trace context as BullMQ carries it. */
+  trace?: string;
+  /** URL that is told of its end. */
+  hook?: string;
+  /**
+   * With a sharing key, `id` is that of the job to make when none answers the key yet; the record joins whichever it is,
+   * and takes its priority with it.
+   */
+  shared?: { key: string; record: string } | undefined;
+}
+
+/** Arguments of {@link SUBMIT}, whose key is BULL. Most jobs have nothing but what every job has. */
+export function submitArguments(terms: string, job: SubmittedJob): (string | number)[] {
+  const { id, priority, work, deadline, data, list = '', trace = '', hook = '', shared } = job;
+  const args = [terms, id, priority, work, deadline, data];
+  if (shared !== undefined) args.push(list, trace, hook, shared.key, shared.record);
+  else if (list !== '' || trace !== '' || hook !== '') args.push(list, trace, hook);
+  return args;
+}
+
 /**
- * Adds one job, unless the queue is full or it would wait too long. Arguments: BULL, OWN, RESULT_TTL_S, most jobs
- * waiting, longest wait in ms (0: any), id, job name, BullMQ priority, work, deadline (Unix ms, 0: none), data,
- * RECORD_TTL_MS, sharing key ('' for none), record id, trace context as BullMQ carries it ('' for none),
- * list that the request is entered in ('' for none), URL that is told of its end ('' for none). With a sharing key, the
- * id is that of the job to make when none answers the key yet; the record joins whichever it is, and takes its priority
- * with it.
+ * Adds one job, unless the queue is full or it would wait too long. Key and arguments: {@link submitArguments}.
  * Reply: {`again`} when it is there already; {`added`}, for a new job of a list with the jobs ahead of it and the predicted
  * wait in ms or −1; {`shared`} when it joined a generation that waits or runs, {`cached`}
  * when one that is finished; {`full`, jobs waiting, jobs finished per second or −1, the bound}; {`slow` or `late`,
@@ -27,11 +69,11 @@ const LONGEST_WAIT_MS = 86_400_000;
 export const SUBMIT: Script = new Script(
   'submit',
   `
-local BULL, OWN, RESULT_TTL_S = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local most, longest, id, name = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local priority, work, deadline, data = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
-local RECORD_TTL_MS, key, record, trace = tonumber(ARGV[12]), ARGV[13], ARGV[14], ARGV[15]
-local list, hook = ARGV[16], ARGV[17]
+local BULL = KEYS[1]
+local OWN, RESULT_TTL_S, RECORD_TTL_MS, most, longest = unpack(cjson.decode(ARGV[1]))
+local id, priority, work, deadline = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local data, list, trace, hook = ARGV[6], ARGV[7] or '', ARGV[8] or '', ARGV[9] or ''
+local key, record = ARGV[10] or '', ARGV[11] or id
 local changed = redis.call('HMGET', OWN .. 'settings', 'MAX_QUEUE_SIZE', 'MAX_QUEUE_WAIT_MS')
 most, longest = tonumber(changed[1] or most) or most, tonumber(changed[2] or longest) or longest
 ${WORK}
@@ -110,7 +152,7 @@ local options = {
 bullmqAdd({
   BULL .. 'marker', BULL .. 'meta', BULL .. 'id', BULL .. 'prioritized', BULL .. 'delayed', BULL .. 'completed',
   BULL .. 'active', BULL .. 'events', BULL .. 'pc',
-}, { cmsgpack.pack({ BULL, id, name, now }), data, cmsgpack.pack(options) })
+}, { cmsgpack.pack({ BULL, id, '${JOB_NAME}', now }), data, cmsgpack.pack(options) })
 redis.call('HSET', BULL .. id, 'shoal:work', work, 'shoal:predicted', predicted)
 redis.call('HINCRBY', OWN .. 'work', priority, work)
 if hook ~= '' then redis.call('HSET', BULL .. id, 'shoal:hook', hook) end
