@@ -58,7 +58,7 @@ export function buildServer(deps: ServerDeps): ApiServer {
 
   installErrors(app);
   installHeaders(app);
-  installRequestLog(app, { share: deps.config.logSample });
+  installRequestLog(app, { logger: deps.logger, share: deps.config.logSample });
   installBody(app);
   const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
   installAuth(app, deps.config.apiKeys);

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { ShoalError } from '@shoal/protocol';
 import type { z } from 'zod';
 import type { App } from '../app.ts';
@@ -32,7 +33,8 @@ const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true });
 function parseJsonBody(body: Buffer): unknown {
   let text: string;
   try {
-    text = STRICT_UTF8.decode(body);
+    // Most bodies are ASCII, which needs no decoder.
+    text = isAscii(body) ? body.toString('latin1') : STRICT_UTF8.decode(body);
   } catch {
     throw malformed('the body is not valid UTF-8');
   }
