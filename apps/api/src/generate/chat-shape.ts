@@ -1,5 +1,14 @@
 import type { ChosenLogprob, TokenLogprob } from '@shoal/protocol';
-import { choicesOf, type ResponseMeta, type ResponseShape, rideOf, ridesOf, usageOf } from './response-shape.ts';
+import {
+  choicesOf,
+  type ResponseJson,
+  type ResponseMeta,
+  type ResponseParts,
+  type ResponseShape,
+  rideOf,
+  ridesOf,
+  usageOf,
+} from './response-shape.ts';
 
 /** `chat.completion` and `chat.completion.chunk` objects. */
 export const chatShape: ResponseShape = {
@@ -10,36 +19,52 @@ export const chatShape: ResponseShape = {
       message: { role: 'assistant', content: choice.text, refusal: null },
       logprobs: logprobsJson(choice.logprobs),
       finish_reason: choice.finishReason,
-      ...rides.choice(choice),
+      shoal: rides.choice(choice),
     }));
-    return { ...head(meta, 'chat.completion'), choices, usage: usageOf(answers), ...rides.response };
+    return chatJson(meta, 'chat.completion', choices, { usage: usageOf(answers), shoal: rides.response });
   },
   opening(meta, index) {
-    return chunk(meta, index, { role: 'assistant', content: '' });
+    return chunk(meta, { index, delta: { role: 'assistant', content: '' } });
   },
   delta(meta, index, { text, logprobs }) {
-    return chunk(meta, index, { content: text }, logprobs.length === 0 ? null : logprobsJson(logprobs));
+    return chunk(meta, {
+      index,
+      delta: { content: text },
+      logprobs: logprobs.length === 0 ? null : logprobsJson(logprobs),
+    });
   },
   finish(meta, { index, finishReason, answer }) {
-    return { ...chunk(meta, index, {}, null, finishReason), shoal: rideOf(answer) };
+    return chunk(meta, { index, delta: {}, finishReason }, rideOf(answer));
   },
   usage(meta, answers) {
-    return { ...head(meta, 'chat.completion.chunk'), choices: [], usage: usageOf(answers) };
+    return chatJson(meta, 'chat.completion.chunk', [], { usage: usageOf(answers) });
   },
 };
 
-function chunk(
-  meta: ResponseMeta,
-  index: number,
-  delta: object,
-  logprobs: object | null = null,
-  finishReason: string | null = null,
-): object {
-  return { ...head(meta, 'chat.completion.chunk'), choices: [{ index, delta, logprobs, finish_reason: finishReason }] };
+interface ChunkChoice {
+  index: number;
+  delta: object;
+  logprobs?: object | null;
+  finishReason?: string;
 }
 
-function head({ id, created, model, fingerprint }: ResponseMeta, object: string): object {
-  return { id: `chatcmpl-${id}`, object, created, model, system_fingerprint: fingerprint };
+function chunk(
+  meta: ResponseMeta,
+  { index, delta, logprobs = null, finishReason }: ChunkChoice,
+  shoal?: object,
+): ResponseJson {
+  return chatJson(meta, 'chat.completion.chunk', [{ index, delta, logprobs, finish_reason: finishReason ?? null }], {
+    shoal,
+  });
+}
+
+function chatJson(
+  { id, created, model, fingerprint }: ResponseMeta,
+  object: string,
+  choices: readonly object[],
+  { usage, shoal }: ResponseParts,
+): ResponseJson {
+  return { id: `chatcmpl-${id}`, object, created, model, system_fingerprint: fingerprint, choices, usage, shoal };
 }
 
 function logprobsJson(logprobs: readonly ChosenLogprob[] | undefined): object | null {

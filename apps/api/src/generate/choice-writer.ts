@@ -1,5 +1,5 @@
 import type { ChosenLogprob } from '@shoal/protocol';
-import type { Choice, ResponseMeta, ResponseShape } from './response-shape.ts';
+import type { Choice, ResponseJson, ResponseMeta, ResponseShape } from './response-shape.ts';
 
 export interface ChoiceWriterOptions {
   shape: ResponseShape;
@@ -8,7 +8,7 @@ export interface ChoiceWriterOptions {
   index: number;
   /** Text that goes before the answer. */
   echo: () => string;
-  send: (chunk: object) => Promise<void>;
+  send: (chunk: ResponseJson) => Promise<void>;
 }
 
 /** Writes the chunks of one choice of a stream: its opening, its text as it comes, its end. */

@@ -1,34 +1,62 @@
 import type { ChosenLogprob } from '@shoal/protocol';
-import { choicesOf, type ResponseMeta, type ResponseShape, rideOf, ridesOf, usageOf } from './response-shape.ts';
+import {
+  choicesOf,
+  type ResponseJson,
+  type ResponseMeta,
+  type ResponseParts,
+  type ResponseShape,
+  rideOf,
+  ridesOf,
+  usageOf,
+} from './response-shape.ts';
 
 /** `text_completion` objects. */
 export const completionShape: ResponseShape = {
   whole(meta, answers) {
     const rides = ridesOf(answers);
-    const choices = answers.flatMap(choicesOf).map((choice) => ({
-      ...choiceJson(choice.index, choice.text, choice.finishReason, logprobsJson(choice.logprobs, 0)),
-      ...rides.choice(choice),
-    }));
-    return { ...head(meta), choices, usage: usageOf(answers), ...rides.response };
+    const choices = answers.flatMap(choicesOf).map((choice) => {
+      const { index, text, finishReason, logprobs } = choice;
+      return choiceJson(index, text, finishReason, logprobsJson(logprobs, 0), rides.choice(choice));
+    });
+    return completionJson(meta, choices, { usage: usageOf(answers), shoal: rides.response });
   },
   delta(meta, index, piece) {
     const logprobs = piece.logprobs.length === 0 ? null : logprobsJson(piece.logprobs, piece.offset);
-    return { ...head(meta), choices: [choiceJson(index, piece.text, null, logprobs)] };
+    return completionJson(meta, [choiceJson(index, piece.text, null, logprobs)]);
   },
   finish(meta, { index, finishReason, answer }) {
-    return { ...head(meta), choices: [choiceJson(index, '', finishReason, null)], shoal: rideOf(answer) };
+    return completionJson(meta, [choiceJson(index, '', finishReason, null)], { shoal: rideOf(answer) });
   },
   usage(meta, answers) {
-    return { ...head(meta), choices: [], usage: usageOf(answers) };
+    return completionJson(meta, [], { usage: usageOf(answers) });
   },
 };
 
-function head({ id, created, model, fingerprint }: ResponseMeta): object {
-  return { id: `cmpl-${id}`, object: 'text_completion', created, model, system_fingerprint: fingerprint };
+function completionJson(
+  { id, created, model, fingerprint }: ResponseMeta,
+  choices: readonly object[],
+  { usage, shoal }: ResponseParts = {},
+): ResponseJson {
+  return {
+    id: `cmpl-${id}`,
+    object: 'text_completion',
+    created,
+    model,
+    system_fingerprint: fingerprint,
+    choices,
+    usage,
+    shoal,
+  };
 }
 
-function choiceJson(index: number, text: string, finishReason: string | null, logprobs: object | null): object {
-  return { index, text, logprobs, finish_reason: finishReason };
+function choiceJson(
+  index: number,
+  text: string,
+  finishReason: string | null,
+  logprobs: object | null,
+  shoal?: object,
+): object {
+  return { index, text, logprobs, finish_reason: finishReason, shoal };
 }
 
 /** OpenAI's four parallel arrays; `offset` is where the first token begins in the answer's text. */

@@ -8,7 +8,14 @@ import { EventStream, streamOptions } from './event-stream.ts';
 import type { GenerationSpec } from './generation-spec.ts';
 import type { RequestMeasure } from './measure.ts';
 import type { RequestScope } from './request-scope.ts';
-import { type Answer, choicesOf, type ResponseMeta, type ResponseShape, systemFingerprint } from './response-shape.ts';
+import {
+  type Answer,
+  choicesOf,
+  type ResponseJson,
+  type ResponseMeta,
+  type ResponseShape,
+  systemFingerprint,
+} from './response-shape.ts';
 import type { SubmittedJob } from './submission.ts';
 
 /** One request on its way: what its jobs are, and what is known of it so far. */
@@ -41,8 +48,10 @@ export async function deliverStream(deps: ServerDeps, inFlight: InFlight, reply:
   const meta = { ...inFlight.meta };
   const events = new EventStream(reply, streamOptions(deps));
   // With include_usage, OpenAI's chunks all carry `usage`; it is null in all but the last.
-  const send = (chunk: object): Promise<void> =>
-    events.send(JSON.stringify(spec.includeUsage && !('usage' in chunk) ? { ...chunk, usage: null } : chunk));
+  const send = (chunk: ResponseJson): Promise<void> => {
+    if (spec.includeUsage) chunk.usage ??= null;
+    return events.send(JSON.stringify(chunk));
+  };
   const perJob = spec.params.n ?? 1;
   const writers = Array.from({ length: inFlight.jobs.length * perJob }, (_, index) => {
     // Asked when the choice begins: a worker may tell it with its first token.

@@ -35,15 +35,30 @@ export interface Piece {
   offset: number;
 }
 
+/** A response, or one chunk of a stream. What is `undefined` is not part of its JSON. */
+export interface ResponseJson {
+  id: string;
+  object: string;
+  created: number;
+  model: string;
+  system_fingerprint: string;
+  choices: readonly object[];
+  usage?: object | null | undefined;
+  shoal?: object | undefined;
+}
+
+/** What not every response has. */
+export type ResponseParts = Pick<ResponseJson, 'usage' | 'shoal'>;
+
 /** How an endpoint words its answers. Pure: the same answers give the same JSON. */
 export interface ResponseShape {
-  whole(meta: ResponseMeta, answers: readonly Answer[]): object;
+  whole(meta: ResponseMeta, answers: readonly Answer[]): ResponseJson;
   /** First chunk of a choice, where the endpoint has one. */
-  opening?(meta: ResponseMeta, index: number): object;
-  delta(meta: ResponseMeta, index: number, piece: Piece): object;
-  finish(meta: ResponseMeta, choice: Choice): object;
+  opening?(meta: ResponseMeta, index: number): ResponseJson;
+  delta(meta: ResponseMeta, index: number, piece: Piece): ResponseJson;
+  finish(meta: ResponseMeta, choice: Choice): ResponseJson;
   /** Last chunk, when the caller asked for the token counts of a stream. */
-  usage(meta: ResponseMeta, answers: readonly Answer[]): object;
+  usage(meta: ResponseMeta, answers: readonly Answer[]): ResponseJson;
 }
 
 /** OpenAI's `system_fingerprint`, from the numerics fingerprint of a worker: model files, dtype, provider, processor. */
@@ -73,10 +88,13 @@ export function usageOf(answers: readonly Answer[]): object {
 }
 
 /** Shoal's part of a response: beside the response where it was one job, beside each choice where there were several. */
-export function ridesOf(answers: readonly Answer[]): { response: object; choice: (choice: Choice) => object } {
+export function ridesOf(answers: readonly Answer[]): {
+  response: object | undefined;
+  choice: (choice: Choice) => object | undefined;
+} {
   const [only] = answers;
-  if (answers.length === 1 && only !== undefined) return { response: { shoal: rideOf(only) }, choice: () => ({}) };
-  return { response: {}, choice: ({ answer }) => ({ shoal: rideOf(answer) }) };
+  if (answers.length === 1 && only !== undefined) return { response: rideOf(only), choice: () => undefined };
+  return { response: undefined, choice: ({ answer }) => rideOf(answer) };
 }
 
 /** Which job it was, and in what company it ran. Times are Unix milliseconds. */
@@ -86,8 +104,8 @@ export function rideOf({ jobId, result }: Pick<Answer, 'jobId' | 'result'>): obj
     job_id: jobId,
     worker: ride.worker,
     batch: { id: ride.batchId, size: ride.batchSize },
-    ...(numerics === undefined ? {} : { numerics }),
-    ...(resumes === undefined ? {} : { resumes }),
+    numerics,
+    resumes,
     seed,
     timings: {
       queued_at: timings.queuedAt,

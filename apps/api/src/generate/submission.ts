@@ -73,7 +73,7 @@ async function submitOne(
   // The ear opens before the job exists, so that no event can come too early.
   const events = replies.listen(id);
   scope.onAbort(() => events.close());
-  await producer.submit({ ...request, replyTo: replies.replyTo }, { id, priority, checked: true });
+  await producer.submit({ replyTo: replies.replyTo, ...request }, { id, priority, checked: true });
   return { id, index, events };
 }
 

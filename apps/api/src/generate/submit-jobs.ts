@@ -126,12 +126,13 @@ async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: 
     reuse: reuse && key === undefined && webhookUrl === undefined,
   });
   if (draft === undefined) throw new RangeError('a job has one input');
-  const job = { ...draft, model, priority: spec.priority, webhookUrl };
-  if (key === undefined) return { ...job, id: deps.randomId() };
+  const { priority } = spec;
+  if (key === undefined) return { id: deps.randomId(), model, priority, webhookUrl, ...draft };
 
   const id = idUnder(key, tenant);
   await refuseElsewhere(deps, id, model);
-  return { ...job, id, request: { ...draft.request, fingerprint: fingerprintOf(spec) } };
+  const request = { fingerprint: fingerprintOf(spec), ...draft.request };
+  return { id, model, priority, webhookUrl, ...draft, request };
 }
 
 /** Refuses what could never be told. */
