@@ -9,7 +9,7 @@ import { executablePath, openBrowser, picture } from './browser.ts';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const BOARD = 'http://board.example/';
 /** More than the picture holds. */
-const MOST_STEPS_BEFORE = 400;
+const MOST_STEPS_BEFORE = 600;
 
 describe.skipIf(executablePath === undefined)('the playground, in a real browser', () => {
   let cluster: Cluster;
