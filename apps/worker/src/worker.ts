@@ -41,6 +41,8 @@ export const EXIT = {
 
 /** What `MAX_QUEUE_DELAY_MS` is with static batching when it is not set. */
 const STATIC_DELAY_MS = 10;
+/** Jobs that wait in the engine for the next free slots: an end and the next claim are a round trip apart. */
+const PREFETCH = 2;
 /** Milliseconds that a hung engine gets to let go of the process. */
 const EXIT_PATIENCE_MS = 2_000;
 
@@ -211,6 +213,8 @@ function consumerOptions(
     prefix: config.queuePrefix,
     model: config.modelName,
     capacity,
+    // A static batch is filled before it starts, and nobody joins.
+    prefetch: config.batching === 'static' ? 0 : PREFETCH,
     worker: id,
     lockDurationMs: config.lockDurationMs,
     stalledIntervalMs: config.stalledIntervalMs,

@@ -25,7 +25,7 @@ export async function occupy(options: OccupyOptions): Promise<{ idleShare: numbe
   let idle = 0;
   let steps = 0;
   const ends: Promise<void>[] = [];
-  const consumer = openConsumer({ ...address, capacity: slots + prefetched });
+  const consumer = openConsumer({ ...address, capacity: slots, prefetch: prefetched });
   consumer.start((job) => {
     claimed += 1;
     waiting.push(job);

@@ -65,6 +65,12 @@ describe('bulk consumer', () => {
     return started;
   }
 
+  const deadly = async (started: Started): Promise<void> => {
+    started.connections.kill();
+    consumers.splice(consumers.indexOf(started.consumer), 1);
+    // The dead one's timers must not outlive the test; closing it writes nothing any more.
+    void started.consumer.close({ timeoutMs: 0 });
+  };
   const submit = (id: string, priority = 5): Promise<unknown> =>
     queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority });
   const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
@@ -213,6 +219,75 @@ describe('bulk consumer', () => {
     });
   });
 
+  describe('ahead of a free slot', () => {
+    /** Two slots, and one job for the next that is free. */
+    const ahead = { capacity: 2, prefetch: 1 };
+
+    it('holds a job while more wait than it holds, and goes on so', async () => {
+      for (const id of ids(8)) await submit(id);
+      const { jobs, consumer } = start(ahead);
+      await eventually('two that run and one ahead', () => jobs.length === 3);
+      await jobs[0]?.complete(sampleResult(0));
+      await eventually('the next one ahead', () => jobs.length === 4);
+      expect(consumer.held).toBe(3);
+      for (let done = 1; done < 8; done += 1) {
+        await eventually(`the job after ${done}`, () => jobs.length > done);
+        await jobs[done]?.complete(sampleResult(0));
+      }
+      expect(jobs.map((job) => job.id)).toEqual(ids(8));
+    });
+
+    it('holds none where few wait', async () => {
+      for (const id of ids(4)) await submit(id);
+      const { jobs, consumer } = start(ahead);
+      await eventually('its slots are taken', () => jobs.length === 2);
+      await jobs[0]?.complete(sampleResult(0));
+      await eventually('the third', () => jobs.length === 3);
+      expect(consumer.held).toBe(2);
+    });
+
+    it('holds none while another worker is idle', async () => {
+      await redis.zadd(`${keys.own}idle`, Date.now() + 60_000, 'another');
+      for (const id of ids(12)) await submit(id);
+      const { jobs, consumer } = start(ahead);
+      await eventually('its slots are taken', () => jobs.length === 2);
+      await jobs[0]?.complete(sampleResult(0));
+      await eventually('the third', () => jobs.length === 3);
+      expect(consumer.held).toBe(2);
+    });
+
+    it('holds none while suspects wait, for which some worker has to empty itself', async () => {
+      for (const id of ids(12)) await submit(id);
+      await redis.zadd(`${keys.bull}prioritized`, 2 ** 32 * 1_000_000, 'job-11');
+      const { jobs } = start(ahead);
+      await eventually('its slots are taken', () => jobs.length === 2);
+      for (const job of jobs.slice()) await job.complete(sampleResult(0));
+      await eventually('the next', () => jobs.length === 3);
+      expect(jobs[2]?.id).toBe('job-11');
+    });
+
+    it('suspects no job that was held ahead when its worker died, the first time', async () => {
+      const suspicion = async (id: string): Promise<string | null> => redis.hget(`${keys.bull}${id}`, 'shoal:suspect');
+      for (const id of ids(8)) await submit(id);
+      const doomed = start({ ...fast, ...ahead });
+      await eventually('two that run and one ahead', () => doomed.jobs.length === 3);
+      for (const job of doomed.jobs.slice(0, 2)) job.append(sampleTokens(0));
+      await eventually('the logs', async () => (await redis.xlen(keys.log('job-1'))) === 1);
+      await deadly(doomed);
+      const heir = start(fast);
+      await eventually('the three', () =>
+        ['job-0', 'job-1', 'job-2'].every((id) => heir.jobs.some((job) => job.id === id)),
+      );
+      expect(await suspicion('job-2')).toBeNull();
+      await deadly(heir);
+      const last = start({ ...fast, capacity: 1 });
+      await eventually('it is found again', () =>
+        last.facts.some((fact) => fact.type === 'recovered' && fact.jobIds.includes('job-2')),
+      );
+      expect(await suspicion('job-2')).toBe('1');
+    });
+  });
+
   it('comes although whoever was called for a job has been stopped', async () => {
     // Redis calls whoever has waited longest: here one that does nothing with it.
     const stopped = new Redis(redisUrl, { connectionName: prefix });
@@ -324,13 +399,6 @@ describe('bulk consumer', () => {
   });
 
   describe('when workers die', () => {
-    const deadly = async (started: Started): Promise<void> => {
-      started.connections.kill();
-      consumers.splice(consumers.indexOf(started.consumer), 1);
-      // The dead one's timers must not outlive the test; closing it writes nothing any more.
-      void started.consumer.close({ timeoutMs: 0 });
-    };
-
     it('resumes what had written at once, and runs apart what had not', async () => {
       for (const id of ['mute', 'talks', 'chats']) await submit(id);
       const doomed = start(fast);

@@ -12,7 +12,7 @@ import { mergeLog } from './merge-log.ts';
 import { parseJson } from './parse-json.ts';
 import { QueueWatch, workerLost } from './queue-watch.ts';
 import type { RedisClient } from './redis-address.ts';
-import type { ClaimReply, ClaimRequest, End, RawClaim } from './step-codec.ts';
+import { asksForJobs, type ClaimReply, type ClaimRequest, type End, type RawClaim } from './step-codec.ts';
 import { type ClaimSource, StepWriter } from './step-writer.ts';
 import { traceContextOf } from './trace-context.ts';
 
@@ -50,6 +50,8 @@ class BulkConsumer implements Consumer, ClaimSource {
   /** Jobs that are turned away, claims asked for, and ends that are written, but not settled yet. */
   #turningAway = 0;
   #asked = 0;
+  /** Nothing was to be had ahead of a free slot when it was last asked for, and no job has ended since. */
+  #noneAhead = false;
   #ends = 0;
   #steps = 0;
   #unanswered: ClaimRequest[] = [];
@@ -126,29 +128,33 @@ class BulkConsumer implements Consumer, ClaimSource {
   }
 
   get eager(): boolean {
-    return this.#unanswered.length > 0 || (this.#mayAsk && this.#free() > 0);
+    return this.#unanswered.length > 0 || (this.#mayAsk && (this.#free() > 0 || this.#ahead() > 0));
   }
 
   request(ends: number): ClaimRequest {
     const { lockDurationMs: lockMs, worker } = this.#settings;
     this.#ends += ends;
+    if (ends > 0) this.#noneAhead = false;
     const held = this.#occupied() + this.#asked;
     const again = this.#unanswered.shift();
     if (again !== undefined) return { ...again, held };
     const wanted = this.#mayAsk ? Math.max(0, this.#free()) : 0;
-    this.#asked += wanted;
+    const ahead = this.#mayAsk ? this.#ahead() : 0;
+    this.#asked += wanted + ahead;
     this.#steps += 1;
     // Without a name nobody is entered among the idle, for whom others would leave jobs.
-    return { stepId: `${worker}:${this.#steps}`, wanted, held, lockMs, worker: this.#running ? worker : '' };
+    return { stepId: `${worker}:${this.#steps}`, wanted, ahead, held, lockMs, worker: this.#running ? worker : '' };
   }
 
   take(request: ClaimRequest, ends: number, reply: ClaimReply): void {
     this.#ends -= ends;
-    this.#asked -= request.wanted;
-    if (request.wanted === 0) return;
+    if (!asksForJobs(request)) return;
+    this.#asked -= request.wanted + request.ahead;
+    this.#noneAhead = reply.claims.length < request.wanted + request.ahead;
     if (reply.apart) this.#apart = true;
     if (reply.mustEmpty) this.#emptying = true;
-    this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
+    // Whoever wanted none but ahead of a slot, and got none, knows no more than before.
+    if (request.wanted > 0) this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
     if (this.#asked === 0) this.#onAnswered();
     // The choices of few jobs may fill it: then a call for one more would be lost on it.
@@ -160,7 +166,7 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   failed(request: ClaimRequest, ends: number): void {
     this.#ends -= ends;
-    if (request.wanted > 0) this.#unanswered.push(request);
+    if (asksForJobs(request)) this.#unanswered.push(request);
   }
 
   get #canTake(): boolean {
@@ -182,8 +188,16 @@ class BulkConsumer implements Consumer, ClaimSource {
     return this.#capacity - this.#occupied() - this.#jobs.extraChoices - this.#asked;
   }
 
+  /** Jobs that may be asked for ahead of the next free slots, besides those for slots that are free. */
+  #ahead(): number {
+    if (this.#noneAhead) return 0;
+    const { prefetch } = this.#settings;
+    return Math.max(0, Math.min(prefetch, this.#free() + prefetch));
+  }
+
   #ask(): void {
     this.#hungry = true;
+    this.#noneAhead = false;
     this.#writer.schedule();
   }
 

@@ -8,6 +8,11 @@ export interface ConsumerOptions {
   model: string;
   /** Most jobs held at once: the engine's slots, or with static batching twice its batch. */
   capacity: number;
+  /**
+   * Jobs held beyond that, for the slots that are free next: claimed only while nobody is idle and more wait than this
+   * worker holds. Default 0.
+   */
+  prefetch?: number;
   /** Unique among live workers; default a random one. */
   worker?: string;
   /** A worker that is silent for longer loses its jobs. Default 5,000. */
@@ -35,6 +40,7 @@ export type ConsumerSettings = Required<Omit<ConsumerOptions, 'connect'>> & Pick
 export function consumerSettings(options: ConsumerOptions, worker: string): ConsumerSettings {
   return {
     worker,
+    prefetch: 0,
     lockDurationMs: 5_000,
     stalledIntervalMs: 2_500,
     maxQueueWaitMs: 60_000,

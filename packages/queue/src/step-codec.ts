@@ -20,7 +20,10 @@ export type Item =
 /** Jobs that a step is to claim. A step that is sent again under the same id gives the same claims. */
 export interface ClaimRequest {
   stepId: string;
+  /** At most this many. */
   wanted: number;
+  /** And so many more, to be held until a slot is free, if nobody else is there for them. */
+  ahead: number;
   /** Jobs held, besides those that this step ends. */
   held: number;
   lockMs: number;
@@ -73,14 +76,21 @@ export interface StepLimits {
   repliesMax: number;
 }
 
+const NO_CLAIM: ClaimRequest = { stepId: '', wanted: 0, ahead: 0, held: 0, lockMs: 0, worker: '' };
+
+/** Whether a step has to look for jobs. */
+export function asksForJobs(claim: ClaimRequest | undefined): claim is ClaimRequest {
+  return claim !== undefined && claim.wanted + claim.ahead > 0;
+}
+
 export function encodeStep(
   { keys, resultTtlS, repliesMax }: StepLimits,
   items: readonly Item[],
   claim: ClaimRequest | undefined,
 ): (string | number)[] {
-  const { stepId, wanted, held, lockMs, worker } = claim ?? { stepId: '', wanted: 0, held: 0, lockMs: 0, worker: '' };
+  const { stepId, wanted, held, lockMs, worker, ahead } = claim ?? NO_CLAIM;
   const limits = [keys.bull, keys.own, resultTtlS * 1000, repliesMax, resultTtlS];
-  return [...limits, stepId, wanted, held, lockMs, worker, ...items.flatMap(encodeItem)];
+  return [...limits, stepId, wanted, held, lockMs, worker, ahead, ...items.flatMap(encodeItem)];
 }
 
 function encodeItem(item: Item): (string | number)[] {

@@ -5,6 +5,7 @@ import { STEP } from './lua/step.ts';
 import { type Chunk, type Claim, Outbox } from './outbox.ts';
 import type { RedisClient } from './redis-address.ts';
 import {
+  asksForJobs,
   type ClaimReply,
   type ClaimRequest,
   decodeStep,
@@ -30,7 +31,7 @@ const MOST_FAILURES = 20;
 
 /** Who claims through the writer's round trips. */
 export interface ClaimSource {
-  /** What the next step is to claim, given that it ends `ends` jobs; `wanted` may be 0. Every request is answered. */
+  /** What the next step is to claim, given that it ends `ends` jobs; that may be nothing. Every request is answered. */
   request(ends: number): ClaimRequest;
   /** True when a step should go out for the claim alone. */
   readonly eager: boolean;
@@ -152,13 +153,13 @@ export class StepWriter {
     const items = this.#collect();
     const ends = items.filter((item) => item.kind === 'end').length;
     const claim = this.#options.claims?.request(ends);
-    if (items.length === 0 && (claim === undefined || claim.wanted === 0)) return;
+    if (items.length === 0 && !asksForJobs(claim)) return;
     this.#inFlight += 1;
     const startedAt = performance.now();
     this.#lastFlushAt = startedAt;
     try {
       const { redis, keys } = this.#options;
-      const script = ends > 0 || (claim?.wanted ?? 0) > 0 ? STEP : EMIT;
+      const script = ends > 0 || asksForJobs(claim) ? STEP : EMIT;
       const sent = script.run(redis, keys.bull, encodeStep(this.#options, items, claim));
       if (this.#dirty.size > 0) this.schedule();
       const reply = decodeStep(await sent);

@@ -108,7 +108,7 @@ local function claimOne(token, alone, now)
   end
   -- A fresh job has no log, and none of these fields yet.
   if tonumber(fields['ats']) == 1 and not alone then return { id, token, flat, {} } end
-  redis.call('HSET', BULL .. id, 'shoal:base', logLength(id), 'shoal:alone', alone and 1 or 0)
+  redis.call('HSET', BULL .. id, 'shoal:base', logLength(id), 'shoal:alone', alone and 1 or 0, 'shoal:ahead', 0)
   return { id, token, flat, logEntries(id) }
 end
 
@@ -145,7 +145,17 @@ local function allowance(wanted, held)
   return #chosen, chosen
 end
 
-local function claimAll(wanted, held, now)
+-- Ordinary jobs that never ran, ahead of a free slot: so many wait that whoever becomes idle finds others.
+local function claimAhead(most, held, now, claims, ids)
+  if redis.call('ZCOUNT', OWN .. 'idle', now, '+inf') > 0 or waitingJobs() - most < held + #claims then return end
+  -- Some worker has to empty itself for suspects, which it sees when it asks for free slots.
+  if redis.call('ZCOUNT', BULL .. 'prioritized', string.format('%.0f', SUSPECT_SCORE), '+inf') > 0 then return end
+  local before = #claims
+  claimPlain(most, now, claims, ids)
+  for at = before + 1, #claims do redis.call('HSET', BULL .. claims[at][1], 'shoal:ahead', 1) end
+end
+
+local function claimAll(wanted, ahead, held, now)
   local claims, limitTtl, nextDelayed, turnedAway = {}, 0, 0, 0
   local key = OWN .. 'step:' .. STEP_ID
   redis.call('ZREM', OWN .. 'idle', WORKER)
@@ -158,7 +168,8 @@ local function claimAll(wanted, held, now)
     return claims, 0, 0, waitingJobs(), 0
   end
   if redis.call('LLEN', BULL .. 'wait') > 0 then refile() end
-  local limit, suspects = allowance(shareOf(wanted, now), held)
+  local limit, suspects = 0, {}
+  if wanted > 0 then limit, suspects = allowance(shareOf(wanted, now), held) end
   if not limit then
     redis.call('ZADD', BULL .. 'marker', 0, '0')
     return {}, 0, 0, waitingJobs(), -1
@@ -181,6 +192,7 @@ local function claimAll(wanted, held, now)
       if turnedAway > 64 then break end
     end
   end
+  if ahead > 0 and #claims == wanted and #suspects == 0 then pcall(claimAhead, ahead, held, now, claims, ids) end
   if #ids > 0 then redis.call('SET', key, cjson.encode(ids), 'PX', 60000) end
   for _, id in ipairs(suspects) do
     if redis.call('ZSCORE', BULL .. 'prioritized', id) then redis.call('ZADD', BULL .. 'prioritized', SUSPECT_SCORE, id) end

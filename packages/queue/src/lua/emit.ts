@@ -22,7 +22,7 @@ ${HELD_JOB}
 -- No item of this script takes a lock from its holder, or a reader from a job.
 local function askForAll()
   local ids, locks, readers = {}, {}, {}
-  local at = 11
+  local at = 12
   while ARGV[at] do
     if ARGV[at] == 'E' then
       local id = ARGV[at + 1]
@@ -37,7 +37,7 @@ end
 
 pcall(askForAll)
 local codes = {}
-local at = 11
+local at = 12
 while ARGV[at] do
   local kind, ok, code = ARGV[at], false, nil
   if kind == 'E' then

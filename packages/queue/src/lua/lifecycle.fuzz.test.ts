@@ -218,7 +218,7 @@ class RealQueue {
   }
 
   async step(items: (string | number)[], wanted: number, held: number): Promise<StepReply> {
-    const header = [...this.#both, 60_000, 10_000, 3_600, randomUUID(), wanted, held, 60_000, 'w'];
+    const header = [...this.#both, 60_000, 10_000, 3_600, randomUUID(), wanted, held, 60_000, 'w', 0];
     return decodeStep(await STEP.run(this.#redis, this.keys.bull, [...header, ...items]));
   }
 

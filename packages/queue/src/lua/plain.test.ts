@@ -32,7 +32,7 @@ class Side {
 
   async step(stepId: string, wanted: number, items: (string | number)[]): Promise<StepReply> {
     const { bull, own } = this.keys;
-    const header = [bull, own, 60_000, 10_000, 3_600, stepId, wanted, 1, 60_000, 'w'];
+    const header = [bull, own, 60_000, 10_000, 3_600, stepId, wanted, 1, 60_000, 'w', 0];
     return decodeStep(await this.script.run(this.redis, bull, [...header, ...items]));
   }
 

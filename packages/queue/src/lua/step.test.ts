@@ -83,7 +83,7 @@ describe('the step script', () => {
   afterAll(() => redis.disconnect());
 
   const step = async (items: (string | number)[], wanted = 0, stepId: string = randomUUID()): Promise<StepReply> => {
-    const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w'];
+    const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w', 0];
     // As the writer chooses.
     const script = wanted > 0 || items.some((item) => item === 'C' || item === 'F') ? STEP : EMIT;
     return decodeStep(await script.run(redis, keys.bull, [...header, ...items]));

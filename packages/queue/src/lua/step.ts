@@ -9,7 +9,7 @@ import { TOKEN_LOG } from './token-log.ts';
 /**
  * Everything a worker has to write, for all of its jobs, and the next jobs it takes, in one round trip. Arguments: BULL,
  * OWN, LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, STEP_ID, jobs wanted, jobs held besides those that this step ends, LOCK_MS,
- * WORKER, then items, each a letter and its fields:
+ * WORKER, jobs wanted ahead of a free slot, then items, each a letter and its fields:
  *
  * - `E` id, token, replyTo, position, end, event: appends to the token log and tells the readers, if the token holds
  *   the lock and the log is `position` long. Reply: the log's length after it; −1 when the lock is not held.
@@ -78,7 +78,7 @@ end
 
 local codes = {}
 local unended = 0
-local at = 11
+local at = 12
 while ARGV[at] do
   local kind, ok, code = ARGV[at], false, nil
   if unsettled[ARGV[at + 1]] then pcall(settlePlain) end
@@ -112,7 +112,8 @@ tellAll()
 if finished > 0 then pcall(countDrained, now, finished, finishedWork) end
 local claims, limitTtl, nextDelayed, left, apart = {}, 0, 0, 0, 0
 local wanted, held = tonumber(ARGV[7]) - unended, tonumber(ARGV[8]) + unended
-if wanted > 0 then claims, limitTtl, nextDelayed, left, apart = claimAll(wanted, held, now) end
+local ahead = unended == 0 and tonumber(ARGV[11]) or 0
+if wanted + ahead > 0 then claims, limitTtl, nextDelayed, left, apart = claimAll(math.max(wanted, 0), ahead, held, now) end
 if WORKER ~= '' and held == 0 and #claims == 0 then
   redis.call('ZADD', OWN .. 'idle', now + 15000, WORKER)
   redis.call('PEXPIRE', OWN .. 'idle', 60000)

@@ -19,7 +19,7 @@ const SWEEP_AT_ONCE = 256;
  * Reply: ids of jobs that were found without a living worker.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
- *   from then on; one that did so while it ran alone often enough is failed.
+ *   from then on, unless it was claimed ahead of a free slot; one that did so while it ran alone often enough is failed.
  * - Jobs that wait long rise; finished ones past their time are removed.
  * - What waits is announced once more: whom BullMQ's marker called may have been stopped before it came.
  */
@@ -64,9 +64,14 @@ end
 local function judge(id)
   -- Nobody renews it while the job waits; gone, its readers would see the answer begin again.
   redis.call('PEXPIRE', OWN .. 'log:' .. id, RECORD_TTL_MS)
-  local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone')
+  local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:ahead')
   if logLength(id) > tonumber(job[1] or 0) then
-    redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths')
+    redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:ahead')
+    return
+  end
+  -- It may never have begun. Only a first claim is such, so that one that kills its worker gains one death, no more.
+  if job[3] == '1' then
+    redis.call('HDEL', BULL .. id, 'shoal:ahead')
     return
   end
   redis.call('HINCRBY', BULL .. id, 'shoal:suspect', 1)
