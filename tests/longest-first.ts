@@ -1,7 +1,16 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Beginnings of the names of the files that take long, in the order in which they are started. */
-const FIRST = ['tests/deployment/scrape', 'tests/e2e/', 'tests/chaos/', 'tests/deployment/', 'bench/'];
+const FIRST = [
+  'tests/deployment/scrape',
+  'tests/e2e/',
+  'tests/chaos/',
+  'tests/deployment/',
+  'bench/',
+  'tests/',
+  'packages/queue/',
+  'packages/ort/',
+];
 
 /**
  * Vitest starts with what took longest the last time, and a fresh clone has no last time: it started with the largest

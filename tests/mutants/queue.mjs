@@ -276,7 +276,8 @@ export const queueMutants = [
     name: 'ahead-past-suspects',
     breaks: 'A worker empties itself for suspects, however long the line is.',
     file: 'packages/queue/src/lua/claim.ts',
-    search: "if redis.call('ZCOUNT', BULL .. 'prioritized', string.format('%.0f', SUSPECT_SCORE), '+inf') > 0 then return end",
+    search:
+      "if redis.call('ZCOUNT', BULL .. 'prioritized', string.format('%.0f', SUSPECT_SCORE), '+inf') > 0 then return end",
     replace: '',
     tests: [CONSUMER_TEST],
   },
