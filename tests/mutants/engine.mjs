@@ -135,9 +135,12 @@ export const engineMutants = [
     name: 'lone-row-of-4-bit-weights-bare',
     breaks: 'The same answer: a lone row of quantised weights gets company, so that it is computed as in a batch.',
     file: 'packages/engine/src/model-runner/ort-runner.ts',
-    search: 'if (tokenIds.length === 1 && this.padsLoneRow) {',
-    replace: 'if (tokenIds.length === 0 && this.padsLoneRow) {',
-    tests: ['packages/engine/src/model-runner/probe-invariance.test.ts'],
+    search: '    if (this.#leavesLoneRow(tokenIds.length)) {\n',
+    replace: '    if (tokenIds.length === 0) {\n',
+    tests: [
+      'packages/engine/src/model-runner/probe-invariance.test.ts',
+      'packages/engine/src/model-runner/lone-row.test.ts',
+    ],
   },
   {
     name: 'aborted-keeps-its-row',
