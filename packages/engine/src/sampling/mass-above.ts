@@ -11,9 +11,8 @@ interface Exports {
 }
 
 /**
- * Sums of probabilities above a bound, four at a time: WebAssembly has vector instructions, JavaScript has none, and
- * and this sum was most of what choosing
- * from a nucleus cost. The module, in WebAssembly's text format, written out in bytes below:
+ * Sums of probabilities above a bound, four at a time: WebAssembly has vector instructions, JavaScript has none, and this
+ * sum was most of what choosing from a nucleus cost. The module, in WebAssembly's text format, written out in bytes below:
  *
  * (module
  *   (memory (export "memory") 1)
