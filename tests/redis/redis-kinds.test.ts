@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { type ClaimedJob, openConsumer, openQueue } from '@shoal/queue';
+import { eventually, sampleRequest, sampleResult, sampleTokens } from '@shoal/queue/testing';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { findRedisBinary } from '../../scripts/redis/binary.mjs';
@@ -68,6 +71,31 @@ describe('Redis as people run it', () => {
     expect(await waitUntil(covered, { limitMs: 20_000, everyMs: 50 })).toBe(true);
     admin.disconnect();
     expect(await roundTrip(`${redis.url}?cluster=true`)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+  });
+
+  it('that takes no writes for a while, because its replicas are away', async () => {
+    const redis = await launch();
+    const admin = new Redis(redis.url);
+    const queue = openQueue({ redisUrl: redis.url, prefix: 'kinds', model: 'minnow' });
+    const options = { redisUrl: redis.url, prefix: 'kinds', model: 'minnow', capacity: 2, lockDurationMs: 60_000 };
+    const consumer = openConsumer(options);
+    started.push({ stop: () => admin.disconnect() });
+    started.push({ stop: () => queue.close() });
+    started.push({ stop: () => consumer.close({ timeoutMs: 0 }) });
+    const jobs: ClaimedJob[] = [];
+    consumer.start((job) => void jobs.push(job));
+    await queue.ready();
+    await queue.producer.submit(sampleRequest(), { id: 'patient', priority: 5 });
+    await eventually('the claim', () => jobs.length === 1);
+    await admin.config('SET', 'min-replicas-to-write', 1);
+    jobs[0]?.append(sampleTokens(0));
+    // Longer than an item is tried that fails for reasons of its own.
+    await sleep(7_000);
+    expect(jobs[0]?.signal.aborted).toBe(false);
+    await admin.config('SET', 'min-replicas-to-write', 0);
+    await jobs[0]?.complete(sampleResult(1));
+    expect((await queue.producer.view('patient'))?.status).toBe('completed');
+    expect(jobs).toHaveLength(1);
   });
 
   it('behind a Sentinel', async () => {

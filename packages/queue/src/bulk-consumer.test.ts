@@ -8,6 +8,7 @@ import { type Connect, type ConnectionRole, connector } from './connection.ts';
 import type { ClaimedJob, Consumer, ConsumerFact } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
+import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { type ModelQueue, openBullQueue, openQueue } from './open-queue.ts';
 import { type BreakableConnections, breakableConnections } from './testing/breakable.ts';
 import { consumerContract } from './testing/consumer-contract.ts';
@@ -423,6 +424,69 @@ describe('bulk consumer', () => {
       expect(heir.jobs).toHaveLength(3);
       await heir.jobs[2]?.complete(sampleResult(0));
       await eventually('the later one', () => heir.jobs.length === 4);
+    });
+
+    /** As the look leaves them that finds their worker dead. */
+    const suspected = async (id: string): Promise<void> => {
+      await submit(id);
+      await redis.hset(`${keys.bull}${id}`, 'shoal:suspect', 1);
+      await redis.zadd(`${keys.bull}prioritized`, SUSPECT_SCORE, id);
+    };
+
+    it('runs suspects apart until the last of them has ended', async () => {
+      for (const id of ['odd', 'even']) await suspected(id);
+      const heir = start();
+      await eventually('both suspects', () => heir.jobs.length === 2);
+      await submit('ordinary', 0);
+      await heir.jobs[0]?.complete(sampleResult(0));
+      await sleep(300);
+      expect(heir.jobs).toHaveLength(2);
+      await heir.jobs[1]?.complete(sampleResult(0));
+      await eventually('the ordinary one', () => heir.jobs.length === 3);
+    });
+
+    it('hands a suspect back to the suspects', async () => {
+      await suspected('odd');
+      const leaver = start();
+      await eventually('the claim', () => leaver.jobs.length === 1);
+      await leaver.consumer.close({ timeoutMs: 0 });
+      expect(Number(await redis.zscore(`${keys.bull}prioritized`, 'odd'))).toBe(SUSPECT_SCORE);
+    });
+
+    it('says that it empties itself for as long as that takes', async () => {
+      await suspected('odd');
+      await submit('slow');
+      const heir = start({ worker: 'heir' });
+      await eventually('the slow one', () => heir.jobs.length === 1);
+      await submit('ordinary', 0);
+      const emptying = async (): Promise<boolean> => (await redis.get(`${keys.own}quarantine`)) === 'heir';
+      await eventually('it begins', emptying);
+      // As when the slow one takes longer than what was said at first lasts.
+      await redis.del(`${keys.own}quarantine`);
+      await eventually('it says so again', emptying);
+      expect(heir.jobs.map((job) => job.id)).toEqual(['slow']);
+      await heir.jobs[0]?.complete(sampleResult(0));
+      await eventually('the next', () => heir.jobs.length === 2);
+      expect(heir.jobs[1]?.id).toBe('odd');
+    });
+
+    it('gives a job up whose log has lost what was there before the claim, and takes it again from there', async () => {
+      await submit('a');
+      const leaver = start(fast);
+      await eventually('the claim', () => leaver.jobs.length === 1);
+      leaver.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+      await leaver.consumer.close({ timeoutMs: 0 });
+      const heir = start(fast);
+      await eventually('the second claim', () => heir.jobs.length === 1);
+      expect(heir.jobs[0]?.logged.tokenIds).toEqual([0]);
+      // A failover to a replica that had not heard of it.
+      await redis.del(keys.log('a'));
+      heir.jobs[0]?.append(sampleTokens(1));
+      await eventually('the third claim', () => heir.jobs.length === 2);
+      expect(heir.jobs[0]?.signal.aborted).toBe(true);
+      expect(heir.jobs[1]?.logged.tokenIds).toEqual([]);
+      await heir.jobs[1]?.complete(sampleResult(0));
     });
 
     it('puts what had written before what waits with the same priority', async () => {

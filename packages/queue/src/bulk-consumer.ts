@@ -7,6 +7,8 @@ import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from '.
 import { refuseEviction } from './eviction.ts';
 import { HeldJobs, within } from './held-jobs.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
+import { KEEP_QUARANTINE } from './lua/quarantine.ts';
+import { QUARANTINE_MS } from './lua/suspects.ts';
 import { MarkerListener } from './marker-listener.ts';
 import { mergeLog } from './merge-log.ts';
 import { parseJson } from './parse-json.ts';
@@ -20,6 +22,7 @@ const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
 const FEWEST_ENDS_PER_STEP = 32;
 const LONGEST_LEAVE_MS = 2_000;
+const KEEP_QUARANTINE_MS = QUARANTINE_MS / 6;
 
 /**
  * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
@@ -57,6 +60,7 @@ class BulkConsumer implements Consumer, ClaimSource {
   #unanswered: ClaimRequest[] = [];
   #onAnswered: () => void = () => {};
   #limitTimer: NodeJS.Timeout | undefined;
+  #quarantineTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: ConsumerSettings) {
@@ -152,7 +156,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#asked -= request.wanted + request.ahead;
     this.#noneAhead = reply.claims.length < request.wanted + request.ahead;
     if (reply.apart) this.#apart = true;
-    if (reply.mustEmpty) this.#emptying = true;
+    if (reply.mustEmpty) this.#empty();
     // Whoever wanted none but ahead of a slot, and got none, knows no more than before.
     if (request.wanted > 0) this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
@@ -244,10 +248,30 @@ class BulkConsumer implements Consumer, ClaimSource {
     });
   }
 
+  /** Ends that are being settled no longer count as held, and are still among `#ends`: what is held is asked itself. */
   #released(): void {
-    if (this.#occupied() > 0 || !(this.#apart || this.#emptying)) return;
+    if (this.#jobs.size + this.#turningAway > 0 || !(this.#apart || this.#emptying)) return;
     this.#apart = false;
+    this.#fillAgain();
+  }
+
+  /** Takes nothing more until it holds nothing. Meanwhile it asks for no jobs, so somebody has to say that it is at it. */
+  #empty(): void {
+    this.#emptying = true;
+    this.#quarantineTimer ??= setInterval(() => {
+      const { worker } = this.#settings;
+      KEEP_QUARANTINE.run(this.#commands, this.#keys.bull, [this.#keys.own, worker]).then(
+        // Too late: another one empties itself.
+        (kept) => kept === 0 && this.#emptying && this.#fillAgain(),
+        () => {},
+      );
+    }, KEEP_QUARANTINE_MS).unref();
+  }
+
+  #fillAgain(): void {
     this.#emptying = false;
+    clearInterval(this.#quarantineTimer);
+    this.#quarantineTimer = undefined;
     this.#ask();
   }
 
@@ -259,6 +283,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.pause();
     this.#watch.stop();
     clearTimeout(this.#limitTimer);
+    clearInterval(this.#quarantineTimer);
     await within(LONGEST_LEAVE_MS, this.#leave());
     await this.#jobs.drain(timeoutMs);
     this.#writer.close();

@@ -49,6 +49,17 @@ describe('outbox', () => {
     });
   });
 
+  it('cannot mend a log that lost what it had before the claim', () => {
+    const outbox = filled(5, 8);
+    const [chunk] = outbox.take(10);
+    if (chunk === undefined) throw new Error('one chunk');
+    expect(outbox.acknowledge(chunk, 4)).toBe(false);
+    expect(outbox.resendFrom(4)).toBe(false);
+    expect(outbox.waiting).toBe(false);
+    expect(outbox.resendFrom(5)).toBe(true);
+    expect(spans(outbox)).toEqual([[5, 8]]);
+  });
+
   it('tells in the log who generated what', () => {
     const runs = [
       { numerics: 'f00d', exact: true },

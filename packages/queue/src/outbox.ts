@@ -65,7 +65,8 @@ export class Outbox {
   /**
    * Redis says how long the log is. Shorter than what was sent (it lost its tail, or something overtook): the rest is
    * sent again. Inside a chunk (another claim of this job wrote with other borders): the chunk is cut there.
-   * Returns false when the chunk cannot be cut, because one event straddles the log's end.
+   * Returns false when that cannot be: one event straddles the log's end, or the log has lost what was in it before this
+   * claim began.
    */
   acknowledge(chunk: Chunk, length: number): boolean {
     if (length >= chunk.end) {
@@ -73,8 +74,7 @@ export class Outbox {
       return true;
     }
     if (length > chunk.position && !this.#cut(chunk, length)) return false;
-    this.resendFrom(length);
-    return true;
+    return this.resendFrom(length);
   }
 
   /** The outcome of what is on its way is unknown: send again what was not acknowledged. */
@@ -82,10 +82,13 @@ export class Outbox {
     this.resendFrom(this.#acknowledged);
   }
 
-  resendFrom(position: number): void {
+  /** False when that is before what this claim can write. */
+  resendFrom(position: number): boolean {
+    if (position < this.#base) return false;
     this.#acknowledged = Math.min(this.#acknowledged, position);
     const from = this.#chunks.findIndex((chunk) => chunk.end > position);
     if (from !== -1) this.#next = Math.min(this.#next, from);
+    return true;
   }
 
   #cut(chunk: Chunk, length: number): boolean {

@@ -5,6 +5,7 @@ import { openConsumer } from './bulk-consumer.ts';
 import type { ClaimedJob, Consumer } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
+import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { type ModelQueue, openQueue } from './open-queue.ts';
 import { sharingKey } from './sharing-key.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
@@ -124,6 +125,26 @@ describe('requests that share a generation', () => {
     await eventually('the first claim', () => jobs.length === 1);
     expect(jobs[0]?.id).not.toBe('other');
     expect(jobs[0]?.priority).toBe(1);
+  });
+
+  it('leave a suspect among the suspects, however urgently they want it', async () => {
+    await submit('lazy', { priority: 8 });
+    const job = (await redis.get(`${keys.own}alias:lazy`)) ?? '';
+    await redis.hset(`${keys.bull}${job}`, 'shoal:suspect', 1);
+    await redis.zadd(`${keys.bull}prioritized`, SUSPECT_SCORE, job);
+    await submit('urgent', { priority: 1 });
+    expect(Number(await redis.zscore(`${keys.bull}prioritized`, job))).toBe(SUSPECT_SCORE);
+    expect(await redis.hget(`${keys.bull}${job}`, 'priority')).toBe('2');
+  });
+
+  it('are known for as long as they may wait, and their result is kept', async () => {
+    const wait = 20 * 3_600_000;
+    await submit('patient', { deadline: Date.now() + wait });
+    await submit('hasty', { deadline: Date.now() + 60_000 });
+    const job = await redis.get(`${keys.own}alias:patient`);
+    for (const name of ['alias:patient', `records:${job}`, `shared:${key}`]) {
+      expect(await redis.pttl(`${keys.own}${name}`), name).toBeGreaterThan(wait);
+    }
   });
 
   it('expire alone; the job stops with the last', async () => {

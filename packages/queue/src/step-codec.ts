@@ -63,7 +63,7 @@ export interface StepReply {
 /** Codes of step.ts. */
 export const NOT_HELD = -1;
 export const FAILED: number = -100;
-/** Redis was out of memory: that says nothing of the item. */
+/** Redis took no writes at all (out of memory, say): that says nothing of the item. */
 export const FULL: number = -101;
 /** Minus the log's length. */
 export const TOO_SHORT: number = -1_000;

@@ -220,19 +220,22 @@ export class StepWriter {
 
   #settleEmit(outbox: Outbox, chunk: Chunk, length: number): void {
     this.#failures.delete(outbox);
-    if (!outbox.acknowledge(chunk, length)) {
-      this.#options.onError(`the token log of job ${outbox.claim.id} does not fit what this worker generated`);
-      this.#lose(outbox);
-    } else if (outbox.waiting) {
-      this.touch(outbox);
-    }
+    if (!outbox.acknowledge(chunk, length)) this.#loseUnfit(outbox);
+    else if (outbox.waiting) this.touch(outbox);
+  }
+
+  /** Another claim of the job begins from what the log has. */
+  #loseUnfit(outbox: Outbox): void {
+    this.#options.onError(`the token log of job ${outbox.claim.id} does not fit what this worker generated`);
+    this.#lose(outbox);
   }
 
   #settleEnd(item: Item & { kind: 'end' }, code: number): void {
-    if (code <= TOO_SHORT) {
-      item.outbox.resendFrom(TOO_SHORT - code);
+    const known = this.#outboxes.has(item.outbox.claim.token);
+    if (code <= TOO_SHORT && known) {
       this.#ending.set(item.outbox, item);
-      this.touch(item.outbox);
+      if (item.outbox.resendFrom(TOO_SHORT - code)) this.touch(item.outbox);
+      else this.#loseUnfit(item.outbox);
       return;
     }
     this.#outboxes.delete(item.outbox.claim.token);
@@ -242,6 +245,11 @@ export class StepWriter {
 
   /** Redis answered, but this item failed inside the script: for want of memory, or (a key of a foreign type) for good. */
   #retry(item: Item, code: number): void {
+    if (!this.#outboxes.has(item.outbox.claim.token)) {
+      // Given up meanwhile, by an item before this one.
+      if (item.kind === 'end') item.settle('lost');
+      return;
+    }
     const failures = (this.#failures.get(item.outbox) ?? 0) + (code === FULL ? 0 : 1);
     this.#failures.set(item.outbox, failures);
     if (item.kind === 'end') this.#ending.set(item.outbox, item);
@@ -264,9 +272,13 @@ export class StepWriter {
     if (this.#closed) return;
     this.#options.onError(`writing to Redis failed and is tried again: ${messageOf(error)}`);
     for (const item of items) {
+      if (!this.#outboxes.has(item.outbox.claim.token)) {
+        if (item.kind === 'end') item.settle('lost');
+        continue;
+      }
       item.outbox.rewind();
       if (item.kind === 'end') this.#ending.set(item.outbox, item);
-      if (this.#outboxes.has(item.outbox.claim.token)) this.#dirty.add(item.outbox);
+      this.#dirty.add(item.outbox);
     }
     await sleep(isOutage(error) ? RETRY_DELAY_MS : 4 * RETRY_DELAY_MS, undefined, { ref: false });
   }

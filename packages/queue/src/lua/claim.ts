@@ -1,9 +1,8 @@
 import { bullmqFunction } from './bullmq-scripts.ts';
+import { QUARANTINE_MS, SUSPECT_SCORE } from './suspects.ts';
 
 /** BullMQ priority of a job that was added without one: the default, 5. */
 const DEFAULT_BULL_PRIORITY = 6;
-/** Scores at and above this are jobs under suspicion (stalled.ts): behind every priority, taken by their own rule. */
-const SUSPECT_SCORE = 2 ** 32 * 1_000_000;
 /** Most suspects that run together when they were seen to die once. */
 const SMALL_BATCH = 4;
 /** Jobs without a priority that one claim re-files. */
@@ -128,7 +127,7 @@ local function allowance(wanted, held)
   local quarantine = redis.call('GET', OWN .. 'quarantine')
   if held > 0 then
     if quarantine and quarantine ~= WORKER then return math.min(wanted, ordinary), {} end
-    redis.call('SET', OWN .. 'quarantine', WORKER, 'PX', 30000)
+    redis.call('SET', OWN .. 'quarantine', WORKER, 'PX', ${QUARANTINE_MS})
     return nil, {}
   end
   if ordinary > 0 and quarantine ~= WORKER then return math.min(wanted, ordinary), {} end

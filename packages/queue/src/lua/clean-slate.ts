@@ -11,7 +11,7 @@ export const CLEAN_SLATE: Script = new Script(
 local BULL, OWN, id, data = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if not redis.call('ZSCORE', BULL .. 'completed', id) and not redis.call('ZSCORE', BULL .. 'failed', id) then return 0 end
 if data ~= '' then redis.call('HSET', BULL .. id, 'data', data) end
-redis.call('HDEL', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:suspect', 'shoal:deaths', 'shoal:cancel', 'shoal:risen',
+redis.call('HDEL', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:ahead', 'shoal:suspect', 'shoal:deaths', 'shoal:cancel', 'shoal:risen',
   'shoal:predicted')
 redis.call('UNLINK', OWN .. 'log:' .. id, OWN .. 'readers:' .. id)
 return 1

@@ -46,7 +46,12 @@ local function emit(id, token, replyTo, position, ending, event)
   return ending
 end
 
+-- Redis takes no writes at all: it is full, its disk is, its replicas are away, or it is no master any more.
 local function isFull(failure)
-  return string.find(type(failure) == 'table' and failure.err or tostring(failure), 'OOM', 1, true) ~= nil
+  local text = type(failure) == 'table' and failure.err or tostring(failure)
+  for _, word in ipairs({ 'OOM', 'MISCONF', 'NOREPLICAS', 'READONLY' }) do
+    if string.find(text, word, 1, true) then return true end
+  end
+  return false
 end
 `;

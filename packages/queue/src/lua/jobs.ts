@@ -1,4 +1,5 @@
 import { bullmqFunction } from './bullmq-scripts.ts';
+import { SUSPECT_SCORE } from './suspects.ts';
 import { FILE_WEBHOOK } from './webhooks.ts';
 
 /**
@@ -107,7 +108,10 @@ local function finish(id, token, outcome, value, now)
 end
 `;
 
-/** Lua: hands a job back to the front of its priority, and wakes an idle worker (BullMQ's script sets no marker then). */
+/**
+ * Lua: hands a job back to the front of its priority, a suspect to the other suspects, and wakes an idle worker (BullMQ's
+ * script sets no marker then).
+ */
 export const JOB_HAND_BACK: string = `
 ${bullmqFunction('bullmqMoveToWait', 'moveJobFromActiveToWait-9')}
 
@@ -117,6 +121,9 @@ local function handBack(id, token)
     BULL .. 'prioritized', BULL .. 'marker', BULL .. 'events',
   }, { id, token, BULL .. id })
   if code < 0 then return code end
+  if tonumber(redis.call('HGET', BULL .. id, 'shoal:suspect') or 0) > 0 then
+    redis.call('ZADD', BULL .. 'prioritized', 'XX', ${SUSPECT_SCORE}, id)
+  end
   addWork(id, 1)
   if redis.call('HEXISTS', BULL .. 'meta', 'paused') == 0 then redis.call('ZADD', BULL .. 'marker', 0, '0') end
   return 0
@@ -128,10 +135,13 @@ export const JOB_LATER: string = `
 ${bullmqFunction('bullmqMoveToDelayed', 'moveToDelayed-11')}
 
 local function handBackLater(id, token, delayMs, now)
-  return bullmqMoveToDelayed({
+  local code = bullmqMoveToDelayed({
     BULL .. 'marker', BULL .. 'active', BULL .. 'prioritized', BULL .. 'delayed', BULL .. id, BULL .. 'events',
     BULL .. 'meta', BULL .. 'stalled', BULL .. 'wait', BULL .. 'limiter', BULL .. 'pc',
   }, { BULL, now, id, token, delayMs, '1', nil, '0' })
+  -- Its next claim takes it off again.
+  if code >= 0 then addWork(id, 1) end
+  return code
 end
 `;
 

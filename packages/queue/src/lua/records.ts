@@ -2,7 +2,7 @@
  * Lua: request records of shared generations. A record is no job: `alias:<record>` names the job that generates for it,
  * or `!<status>:<job>` once it was cancelled or expired by itself. `records:<job>` is the set of records that still
  * want the job; `shared:<key>` is the job that answers a sharing key; `deadlines` holds the records' deadlines.
- * Needs the locals BULL, OWN and RECORD_TTL_MS.
+ * A record lives for RECORD_TTL_MS behind the longest time that it may wait. Needs the locals BULL, OWN and RECORD_TTL_MS.
  */
 export const RECORDS = `
 -- The job behind an id, and how its record ended by itself, if it did.
@@ -13,11 +13,16 @@ local function resolve(id)
   return job or alias, status
 end
 
-local function join(record, job, deadline)
-  redis.call('SET', OWN .. 'alias:' .. record, job, 'PX', RECORD_TTL_MS)
+local function keepFor(key, ms)
+  -- Another record of the same job may have to be kept for longer.
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+
+local function join(record, job, deadline, keptMs)
+  redis.call('SET', OWN .. 'alias:' .. record, job, 'PX', keptMs)
   if redis.call('HEXISTS', BULL .. job, 'finishedOn') == 1 then return end
   redis.call('SADD', OWN .. 'records:' .. job, record)
-  redis.call('PEXPIRE', OWN .. 'records:' .. job, RECORD_TTL_MS)
+  keepFor(OWN .. 'records:' .. job, keptMs)
   if deadline > 0 then redis.call('ZADD', OWN .. 'deadlines', deadline, record) end
 end
 

@@ -23,7 +23,7 @@ import { TOKEN_LOG } from './token-log.ts';
  *
  * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, time of the next delayed job, jobs
  * still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for some)]}; a claim is {id, token, job hash, log entries}. Each item runs under
- * pcall: a failure is code −100 for that item and nothing else, −101 where Redis refused it because it is full. Sent twice, the script changes nothing the second time
+ * pcall: a failure is code −100 for that item and nothing else, −101 where Redis takes no writes at all (it is full, say). Sent twice, the script changes nothing the second time
  * and gives the same claims, less those whose lock is gone.
  */
 export const STEP: Script = new Script(
@@ -115,6 +115,7 @@ local wanted, held = tonumber(ARGV[7]) - unended, tonumber(ARGV[8]) + unended
 local ahead = unended == 0 and tonumber(ARGV[11]) or 0
 if wanted + ahead > 0 then claims, limitTtl, nextDelayed, left, apart = claimAll(math.max(wanted, 0), ahead, held, now) end
 if WORKER ~= '' and held == 0 and #claims == 0 then
+  redis.call('ZREMRANGEBYSCORE', OWN .. 'idle', '-inf', now)
   redis.call('ZADD', OWN .. 'idle', now + 15000, WORKER)
   redis.call('PEXPIRE', OWN .. 'idle', 60000)
 end

@@ -80,6 +80,11 @@ ${WORK}
 ${bullmqFunction('bullmqAdd', 'addPrioritizedJob-9')}
 ${RECORDS}
 
+-- What names a request outlives its wait: until its deadline, or without one for as long as any may wait.
+local function keptMs()
+  return RECORD_TTL_MS + (deadline > 0 and math.max(0, deadline - nowMs()) or ${LONGEST_WAIT_MS})
+end
+
 local function enter(request)
   if list == '' then return end
   local now, kept = nowMs(), RECORD_TTL_MS + ${LONGEST_WAIT_MS}
@@ -107,6 +112,8 @@ local function raise(job)
   addWork(job, -1)
   redis.call('HSET', BULL .. job, 'priority', priority)
   addWork(job, 1)
+  -- Whoever may have killed a worker runs apart, however much it is wanted.
+  if tonumber(redis.call('HGET', BULL .. job, 'shoal:suspect') or 0) > 0 then return end
   local counter = redis.call('INCR', BULL .. 'pc') % 0x100000000
   redis.call('ZADD', BULL .. 'prioritized', priority * 0x100000000 + counter, job)
 end
@@ -115,7 +122,8 @@ if key ~= '' then
   if redis.call('EXISTS', OWN .. 'alias:' .. record) == 1 then return { 'again' } end
   local job = answering()
   if job then
-    join(record, job, deadline)
+    join(record, job, deadline, keptMs())
+    keepFor(OWN .. 'shared:' .. key, keptMs())
     enter(record)
     raise(job)
     return { redis.call('HEXISTS', BULL .. job, 'finishedOn') == 1 and 'cached' or 'shared' }
@@ -160,8 +168,8 @@ enter(record)
 local place = list ~= '' and redis.call('ZRANK', BULL .. 'prioritized', id)
 if key ~= '' then
   redis.call('HSET', BULL .. id, 'shoal:key', key)
-  redis.call('SET', OWN .. 'shared:' .. key, id, 'PX', RECORD_TTL_MS)
-  join(record, id, deadline)
+  redis.call('SET', OWN .. 'shared:' .. key, id, 'PX', keptMs())
+  join(record, id, deadline, keptMs())
 end
 if place then return { 'added', tostring(redis.call('LLEN', BULL .. 'wait') + place), tostring(predicted) } end
 return { 'added' }
