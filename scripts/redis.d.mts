@@ -5,6 +5,8 @@ export interface LaunchRedisOptions {
   dataDir?: string;
   /** Port on 127.0.0.1. Default: a free one. */
   port?: number;
+  /** Port to take where it is free and `port` is not given. */
+  preferredPort?: number;
   /** Append-only file, fsynced every second. Default true. */
   appendonly?: boolean;
   /** More of redis-server's own arguments, such as `--cluster-enabled yes`; only a program started here heeds them. */

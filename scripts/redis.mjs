@@ -81,12 +81,16 @@ async function launchBinary(binary, options, log) {
   };
   const appendonly = options.appendonly ?? true;
   const more = options.args ?? [];
-  let { child, port } = await startOnFreePort(binary, { dataDir, appendonly, more, port: options.port }).catch(
-    (error) => {
-      removeData();
-      throw error;
-    },
-  );
+  let { child, port } = await startOnFreePort(binary, {
+    dataDir,
+    appendonly,
+    more,
+    port: options.port,
+    preferredPort: options.preferredPort,
+  }).catch((error) => {
+    removeData();
+    throw error;
+  });
   log(`Redis: ${binary.version} on 127.0.0.1:${port}, pid ${child.process.pid}`);
 
   const onExit = () => {
@@ -119,11 +123,11 @@ async function launchBinary(binary, options, log) {
 /**
  * Another process may take a free port between our look and Redis' bind: a few attempts, then the error.
  * @param {import('./redis/binary.mjs').RedisBinary} binary
- * @param {{ dataDir: string, appendonly: boolean, more: readonly string[], port: number | undefined }} settings
+ * @param {{ dataDir: string, appendonly: boolean, more: readonly string[], port: number | undefined, preferredPort: number | undefined }} settings
  */
 async function startOnFreePort(binary, settings) {
   for (let attempt = 1; ; attempt++) {
-    const port = settings.port ?? (await freePort());
+    const port = settings.port ?? (await freePort(attempt === 1 ? settings.preferredPort : undefined));
     try {
       return { child: await startServer(binary, { ...settings, port }), port };
     } catch (error) {

@@ -10,6 +10,9 @@ import { startNode } from './node-process.mjs';
 
 const HOST = '127.0.0.1';
 const READY_LIMIT_MS = 60_000;
+/** A model that is not there yet is downloaded first; whoever starts this sees how far that is. */
+const DOWNLOAD_LIMIT_MS = 6 * 3_600_000;
+const REDIS_PORT = 6379;
 const STOP_LIMIT_MS = 15_000;
 
 /**
@@ -19,6 +22,7 @@ const STOP_LIMIT_MS = 15_000;
  * @property {string} boardUser
  * @property {string} boardPassword
  * @property {string} model Served name.
+ * @property {boolean} asksForKey True when callers need one of API_KEYS.
  * @property {import('../redis.d.mts').RunningRedis} redis
  * @property {import('./node-process.mjs').ManagedProcess[]} processes
  * @property {Promise<string>} broken Resolves, to a sentence, when a process ends that nobody stopped.
@@ -38,7 +42,7 @@ const STOP_LIMIT_MS = 15_000;
  */
 export async function startCluster({ onLine, log, env = {}, signal }) {
   const settings = await chooseSettings({ ...process.env, ...env }, log);
-  const redis = await launchRedis({ log });
+  const redis = await launchRedis({ log, preferredPort: REDIS_PORT });
   const shared = { ...settings, REDIS_URL: redis.url };
   let stopping = false;
   const launch = (/** @type {'api' | 'worker' | 'board'} */ name) =>
@@ -67,7 +71,8 @@ export async function startCluster({ onLine, log, env = {}, signal }) {
     boardUrl: `http://${HOST}:${settings.BOARD_PORT}`,
     boardUser: settings.BOARD_USER,
     boardPassword: settings.BOARD_PASSWORD,
-    model: settings.MODEL_NAME,
+    asksForKey: Boolean(settings.API_KEYS),
+    model: settings.MODEL_NAME || 'your-model',
     redis,
     processes,
     broken: Promise.race(processes.map(async (process) => describeDeath(process, await process.ended))),
@@ -77,15 +82,18 @@ export async function startCluster({ onLine, log, env = {}, signal }) {
     },
   };
   const alive = () => processes.every((process) => process.running()) && !signal?.aborted && !stopping;
-  const ready = await waitUntil(async () => !alive() || (await isReady(cluster)), {
-    limitMs: READY_LIMIT_MS,
-    everyMs: 100,
-  });
+  const limitMs = existsSync(settings.MODEL) ? READY_LIMIT_MS : DOWNLOAD_LIMIT_MS;
+  const served = async () => {
+    const model = await servedModel(cluster);
+    if (model !== undefined) cluster.model = model;
+    return model !== undefined;
+  };
+  const ready = await waitUntil(async () => !alive() || (await served()), { limitMs, everyMs: 100 });
   if (ready && alive()) return cluster;
   const dead = processes.find((process) => !process.running());
   const reason = dead
     ? describeDeath(dead, await dead.ended)
-    : `Shoal was not ready within ${READY_LIMIT_MS / 1000} s.\n${processes.flatMap(quote).join('\n')}`;
+    : `Shoal was not ready within ${limitMs / 1000} s.\n${processes.flatMap(quote).join('\n')}`;
   await cluster.stop();
   throw new Error(signal?.aborted ? 'stopped before it was ready' : reason);
 }
@@ -108,7 +116,9 @@ async function chooseSettings(env, log) {
     BOARD_URL: env.BOARD_URL || `http://${HOST}:${boardPort}/`,
     METRICS_PORT: String(metricsPort),
     MODEL: modelPath(env.MODEL || './models/minnow'),
-    MODEL_NAME: env.MODEL_NAME || 'minnow',
+    // Empty is as good as not set: then the worker takes the name from its model.
+    MODEL_NAME: env.MODEL_NAME || '',
+    API_KEYS: env.API_KEYS || '',
     BOARD_USER: env.BOARD_USER || 'admin',
     BOARD_PASSWORD: env.BOARD_PASSWORD || randomBytes(9).toString('base64url'),
   };
@@ -127,25 +137,32 @@ async function portFor(what, preferred, log) {
   return port;
 }
 
-/** @param {{ apiUrl: string, boardUrl: string, model: string }} cluster */
-async function isReady({ apiUrl, boardUrl, model }) {
+/**
+ * The name of the model, once everything is ready to serve it.
+ * @param {{ apiUrl: string, boardUrl: string, model: string }} cluster
+ * @returns {Promise<string | undefined>}
+ */
+async function servedModel({ apiUrl, boardUrl, model }) {
   try {
     const health = await fetch(`${apiUrl}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await health.arrayBuffer();
-    if (!health.ok) return false;
+    if (!health.ok) return undefined;
+    let name = model;
     const listed = await fetch(`${apiUrl}/v1/models`, { signal: AbortSignal.timeout(2_000) });
     // With API keys set the list is not for us; the worker then has to be believed.
-    // With API keys set the list is not for us; the worker then has to be believed.
-    if (listed.status === 401) await listed.arrayBuffer();
-    else {
+    if (listed.status === 401) {
+      await listed.arrayBuffer();
+    } else {
       const { data } = /** @type {{ data?: { id: string }[] }} */ (await listed.json());
-      if (!data?.some((entry) => entry.id === model)) return false;
+      const first = data?.[0];
+      if (first === undefined) return undefined;
+      name = first.id;
     }
     const board = await fetch(`${boardUrl}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await board.arrayBuffer();
-    return board.ok;
+    return board.ok ? name : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

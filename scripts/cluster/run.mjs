@@ -83,7 +83,10 @@ export function sayWhatToOpen(cluster) {
     `  ${bold('Board')}       ${cyan(cluster.boardUrl)}  ${dim('user')} ${cluster.boardUser}  ${dim('password')} ${cluster.boardPassword}`,
   );
   say(`  ${bold('Metrics')}     ${cyan(`${cluster.apiUrl}/metrics`)}`);
+  // One of the user's own may have its password in the address.
+  if (cluster.redis.source !== 'REDIS_URL') say(`  ${bold('Redis')}       ${cyan(cluster.redis.url)}`);
   say(`  ${bold('Ask')}         curl -s ${cluster.apiUrl}/v1/chat/completions -H 'content-type: application/json' \\`);
+  if (cluster.asksForKey) say(`                -H 'authorization: Bearer <one of API_KEYS>' \\`);
   say(`                -d '${body}'`);
   say();
   say(`  ${green('●')} up; ${bold('Ctrl-C')} stops everything in order`);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { KNOWN_NAMES } from '@shoal/config';
+import { type AnySettingsTable, apiTable, boardTable, KNOWN_NAMES, workerTable } from '@shoal/config';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { findDockerCompose } from '../../scripts/deployment-tools.mjs';
@@ -10,6 +10,17 @@ import { runCommand } from '../../scripts/system/bounded.mjs';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const FETCH_LIMIT_MS = 240_000;
 const SECRETS = { API_KEYS: 'tenant:not-a-real-key', BOARD_PASSWORD: 'not-a-real-password' };
+
+const TABLES: Record<string, AnySettingsTable> = {
+  api: apiTable,
+  worker: workerTable,
+  'worker-gpu': workerTable,
+  board: boardTable,
+};
+/** What the images and the file itself settle: where a process listens, and how long it may take to end. */
+const OF_THE_CONTAINER = /^(PORT|METRICS_PORT|METRICS_HOST|BOARD_HOST|BOARD_PORT|SHUTDOWN_TIMEOUT_MS)$/;
+/** Workers have no way out of their network. */
+const OF_THE_HUB = /^HF_/;
 
 interface Service {
   image?: string;
@@ -69,6 +80,19 @@ describe('docker-compose.yml', () => {
       if (!build) continue;
       const unknown = Object.keys(environment).filter((setting) => !KNOWN_NAMES.has(setting));
       expect(unknown, name).toEqual([]);
+    }
+  });
+
+  it('passes on every setting that .env may have for a process', () => {
+    const all = services();
+    for (const [name, table] of Object.entries(TABLES)) {
+      const passed = Object.keys(all[name]?.environment ?? {});
+      const read = Object.values(table).map(({ env }) => env);
+      const settled = (env: string) => OF_THE_CONTAINER.test(env) || OF_THE_HUB.test(env);
+      expect(
+        read.filter((env) => !settled(env) && !passed.includes(env)),
+        name,
+      ).toEqual([]);
     }
   });
 

@@ -25,7 +25,7 @@ export const batchingSettings: SettingsTable<BatchingConfig> = {
     env: 'MAX_BATCH_SIZE',
     default: 16,
     unit: 'requests',
-    doc: 'Most sequences that run together; the worker never holds more requests than it can run.',
+    doc: 'Most sequences that run together. A worker may hold two requests more, or with static batching the next batch.',
   },
   maxQueueDelayMs: {
     ...optional(integer(0, 60_000)),
@@ -48,7 +48,7 @@ export const batchingSettings: SettingsTable<BatchingConfig> = {
     default: undefined,
     defaultText: "the model's own context length",
     unit: 'tokens',
-    doc: 'Most tokens of prompt and answer together. Smaller saves memory: every slot reserves this much.',
+    doc: 'Most tokens of prompt and answer together. On a device, and with static batching, every slot reserves this much; on the CPU it bounds one sequence.',
   },
   kvCacheMb: {
     ...optional(integer(1, 10_000_000)),

@@ -53,6 +53,6 @@ export const modelSettings: SettingsTable<ModelConfig> = {
     env: 'INTRA_OP_THREADS',
     default: 0,
     unit: 'threads',
-    doc: 'Threads that compute one operator on the CPU; 0 leaves it to ONNX Runtime (one per physical core).',
+    doc: 'Threads that compute one operator on the CPU; 0 takes half of the logical cores.',
   },
 };

@@ -106,5 +106,6 @@ export function consumerMeasurements({ counter, histogram }: Instruments): Consu
   };
   // A rate needs a zero to rise from: what is rare is there from the start.
   for (const label of ['identical', 'continued']) measurements.resumes.inc({ label }, 0);
+  for (const outcome of ['completed', 'failed', 'handed-back', 'lost']) measurements.jobs.inc({ outcome }, 0);
   return measurements;
 }
