@@ -308,9 +308,9 @@ export const queueMutants = [
   {
     name: 'quarantine-runs-out',
     breaks: 'A worker says that it empties itself for as long as that takes.',
-    file: 'packages/queue/src/bulk-consumer.ts',
-    search: 'if (reply.mustEmpty) this.#empty();',
-    replace: 'if (reply.mustEmpty) this.#emptying = true;',
+    file: 'packages/queue/src/lua/quarantine.ts',
+    search: 'if holder and holder ~= ARGV[2] then return 0 end',
+    replace: 'if holder ~= ARGV[2] then return 1 end',
     tests: [CONSUMER_TEST],
   },
   {
