@@ -10,7 +10,6 @@ export interface HostMemory {
 
 /** Small tensors start at a cache line (the widest vector load); large ones at a page, for `adviseFree`. */
 const LINE = 64;
-const PAGE = 4096;
 /** `MADV_DONTNEED` on Linux: private pages are dropped and read as zeros afterwards. */
 const DONT_NEED = 4;
 
@@ -23,6 +22,8 @@ const memmove: (to: Pointer, from: Pointer, byteLength: number) => Pointer = lib
   'void *',
   'size_t',
 ]);
+/** Bytes of a page: 4 KiB on x86-64, up to 64 KiB on other processors. */
+const PAGE: number = process.platform === 'win32' ? 4096 : libc.func('getpagesize', 'int', [])();
 const madvise: ((address: Pointer, length: number, advice: number) => number) | undefined =
   process.platform === 'linux' ? libc.func('madvise', 'int', ['void *', 'size_t', 'int']) : undefined;
 
@@ -80,10 +81,19 @@ export function copyMemory(from: Pointer, to: Pointer, byteLength: number): void
 /** Gives the whole pages inside a range back to the system; returns their bytes. Linux only, elsewhere 0. */
 export function dropPages(address: Pointer, byteLength: number): number {
   if (madvise === undefined) return 0;
-  const page = BigInt(PAGE);
+  const pages = wholePages(address, byteLength, PAGE);
+  if (pages.byteLength === 0) return 0;
+  return madvise(pages.start, pages.byteLength, DONT_NEED) === 0 ? pages.byteLength : 0;
+}
+
+/** The pages of `pageBytes` that lie inside a range from end to end: what the others hold is not the range's alone. */
+export function wholePages(
+  address: Pointer,
+  byteLength: number,
+  pageBytes: number,
+): { start: Pointer; byteLength: number } {
+  const page = BigInt(pageBytes);
   const start = ((address + page - 1n) / page) * page;
   const end = ((address + BigInt(byteLength)) / page) * page;
-  if (end <= start) return 0;
-  const dropped = Number(end - start);
-  return madvise(start, dropped, DONT_NEED) === 0 ? dropped : 0;
+  return { start, byteLength: end > start ? Number(end - start) : 0 };
 }
