@@ -1,5 +1,6 @@
 import { loadOrt, type OrtBackend } from '@shoal/ort';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { backendWith } from '../testing/backend-with.ts';
 import { plainOutput } from '../testing/plain-candidates.ts';
 import { TestRandom } from '../testing/random.ts';
 import type { CandidateRequest, Candidates } from './candidates.ts';
@@ -19,10 +20,10 @@ const LOGITS = Array.from({ length: SLOTS }, () =>
   Float32Array.from({ length: VOCABULARY }, () => 20 * random.next() - 10),
 );
 
-function headOver(rows: readonly Float32Array[]): SamplingHead {
+function headOver(rows: readonly Float32Array[], backend: OrtBackend = ort): SamplingHead {
   const logits = ort.allocate('float32', [SLOTS, 1, VOCABULARY]);
   for (const [row, values] of rows.entries()) logits.data.set(values, row * VOCABULARY);
-  return new SamplingHead({ ort, intraOpThreads: 1, logits, logitsType: 'float32' });
+  return new SamplingHead({ ort: backend, intraOpThreads: 1, logits, logitsType: 'float32' });
 }
 
 const read = (candidates: Candidates, row: number) => ({
@@ -80,6 +81,38 @@ describe('SamplingHead', () => {
       alone.dispose();
     }
     together.dispose();
+  });
+
+  it('is made again after it could not be made', async () => {
+    let failures = 1;
+    const createSession: OrtBackend['createSession'] = async (...graph) => {
+      if (failures-- > 0) throw new Error('no memory left');
+      return ort.createSession(...graph);
+    };
+    const head = headOver(LOGITS, backendWith(ort, { createSession }));
+    await expect(head.run(SLOTS, { best: true })).rejects.toThrow('no memory left');
+    const expected = await plainOutput(LOGITS, 64).candidates({ best: true });
+    expect((await head.run(SLOTS, { best: true })).best(3)).toBe(expected.best(3));
+    head.dispose();
+  });
+
+  it('leaves no rejection behind that nobody hears, if it is disposed of meanwhile', async () => {
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => unheard.push(reason);
+    process.on('unhandledRejection', hear);
+    let fail = (): void => {};
+    const createSession: OrtBackend['createSession'] = () =>
+      new Promise((_, reject) => {
+        fail = () => reject(new Error('no memory left'));
+      });
+    const head = headOver(LOGITS, backendWith(ort, { createSession }));
+    const run = head.run(SLOTS, { best: true });
+    head.dispose();
+    fail();
+    await expect(run).rejects.toThrow('no memory left');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    process.off('unhandledRejection', hear);
+    expect(unheard).toEqual([]);
   });
 
   it.each([

@@ -68,7 +68,8 @@ export class SamplingHead {
   }
 
   dispose(): void {
-    for (const variant of this.#variants.values()) void variant.then(disposeVariant);
+    // Whoever waits for one that fails is told so.
+    for (const variant of this.#variants.values()) variant.then(disposeVariant, () => {});
     this.#variants.clear();
     const sampled = [this.#temperature, this.#probabilities, this.#blockMasses, this.#likeliest];
     for (const tensor of [...sampled, this.#adjusted, this.#blockMaxima]) tensor.dispose();
@@ -127,6 +128,8 @@ export class SamplingHead {
     if (known !== undefined) return known;
     const loading = this.#load(shape);
     this.#variants.set(name, loading);
+    // Memory may have been short: the next step that needs it tries again.
+    loading.catch(() => this.#variants.delete(name));
     return loading;
   }
 
