@@ -93,6 +93,14 @@ describe('loading a model', () => {
     await expect(load()).rejects.toThrow(/config.json says 300 tokens, the graph's logits have 261/);
   });
 
+  it('lets an end that the graph does not have be', async () => {
+    await edit('generation_config.json', (text) => text.replace('"eos_token_id": 260', '"eos_token_id": [260, 300]'));
+    const engine = await load();
+    const request = { id: 'a', prompt: 'What is 3 plus 4?', params: { ...GREEDY, minTokens: 3, maxTokens: 5 } };
+    expect((await readAnswer(engine.generate(request))).tokenIds.length).toBeGreaterThanOrEqual(3);
+    await engine.close();
+  });
+
   it('refuses options out of range', async () => {
     await expect(load({ maxModelLen: 513 })).rejects.toThrow(/maxModelLen is 513: give a number from 2 to 512/);
     await expect(load({ maxBatchSize: 0 })).rejects.toThrow(/maxBatchSize is 0/);

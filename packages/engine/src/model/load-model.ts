@@ -73,7 +73,8 @@ export async function loadModel(given: EngineOptions): Promise<EngineParts> {
         invariance,
       },
       tokenizer,
-      eosTokenIds: config.eosTokenIds,
+      // An end that the graph cannot choose needs no ban, which would be a logit that is not there.
+      eosTokenIds: config.eosTokenIds.filter((id) => id < signature.vocabSize),
       batching,
       mostBatchTokens,
       scheduler: schedulerOf(options, { ...limits, mixes: runner.mixed !== undefined }, memory),
