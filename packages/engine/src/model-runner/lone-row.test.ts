@@ -75,6 +75,9 @@ describe('4-bit weights, several threads', () => {
     [127, 2],
     [126, 3],
     [125, 4],
+    [128, 2],
+    [128, 4],
+    [128, 40],
   ])('a decode step of %i rows carries a chunk of %i tokens and changes no bits', async (rows, size) => {
     if (runner.mixed === undefined) throw new Error('no mixed passes');
     const prompts = Array.from({ length: rows }, (_, i) => tokens(2 + (i % 5), i));

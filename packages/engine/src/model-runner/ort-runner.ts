@@ -103,17 +103,19 @@ export class OrtRunner implements ModelRunner {
   async #mixed(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
     this.#reserve(Math.max(Math.max(...pasts) + 1, chunk.past + chunk.tokenIds.length));
     if (this.#mixedPass === undefined || !(this.#slabs instanceof KvSlabs)) throw new Error('there is no mixed pass');
-    if (this.#leavesLoneRow(tokenIds.length + chunk.tokenIds.length)) return this.#mixedApart(tokenIds, pasts, chunk);
+    // Of the chunk only the last token goes on to the product that makes logits.
+    const [all, heads] = [tokenIds.length + chunk.tokenIds.length, tokenIds.length + 1];
+    if (this.#leavesLoneRow(all) || this.#leavesLoneRow(heads)) return this.#mixedApart(tokenIds, pasts, chunk);
     await this.#mixedPass.run(tokenIds, pasts, chunk, this.#slabs);
     return this.#output(tokenIds.length + 1);
   }
 
-  /** All but the end of the chunk goes before; where it is too short for that, all of it. */
+  /** All but the end of the chunk goes before; where it is too short for that, or its end would be alone, all of it. */
   async #mixedApart(tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk): Promise<StepOutput> {
     const rows = tokenIds.length;
     const { past, tokenIds: ids } = chunk;
     const first = ids.slice(0, this.#leavesLoneRow(rows + 2) ? -3 : -2);
-    if (first.length >= 2) {
+    if (first.length >= 2 && !this.#leavesLoneRow(rows + 1)) {
       await this.#prompt(rows, past, first, 0);
       return this.#mixed(tokenIds, pasts, { past: past + first.length, tokenIds: ids.slice(first.length) });
     }
