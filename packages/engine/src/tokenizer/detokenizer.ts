@@ -10,7 +10,8 @@ const MOST_HELD = 16;
 /**
  * Incremental detokenisation. A token's text depends on those before it (leading spaces, characters of several
  * tokens), so each step decodes a short window twice, with and without the new tokens, and the difference is new
- * text. Text that ends inside a character is held back. The offsets are those of Text Generation Inference and vLLM.
+ * text. Text that ends inside a character is held back. The offsets are those of Text Generation Inference and vLLM,
+ * which move on only with new text.
  */
 export class Detokenizer {
   readonly #decode: Decode;
@@ -34,6 +35,10 @@ export class Detokenizer {
     const before = this.#decode(this.#tokens.slice(0, this.#written));
     const after = this.#decode(this.#tokens);
     if (after.endsWith(REPLACEMENT)) return this.#overdue(before);
+    if (after === before && this.#isSilent(tokenId)) {
+      this.#tokens.pop();
+      return '';
+    }
     return this.#advance(before, after, this.#tokens.length);
   }
 
@@ -58,9 +63,17 @@ export class Detokenizer {
   }
 
   #advance(before: string, after: string, end: number): string {
-    this.#tokens = this.#tokens.slice(this.#written);
-    this.#written = end - this.#written;
-    return after.slice(before.length);
+    const text = after.slice(before.length);
+    // A context without text would make what follows begin the text, and lose its space.
+    const moves = text !== '' || end > MOST_HELD;
+    if (moves) this.#tokens = this.#tokens.slice(this.#written);
+    this.#written = moves ? end - this.#written : end;
+    return text;
+  }
+
+  /** Whether a token never writes anything, as special ones do not. The space that begins a text writes, if it comes twice. */
+  #isSilent(tokenId: number): boolean {
+    return this.#decode([tokenId, tokenId]) === '';
   }
 
   /** Bytes that are no character must not make the window grow for ever: writes what later tokens cannot change. */

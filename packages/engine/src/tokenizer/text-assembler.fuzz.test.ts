@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BYTE_EOS, byteTokenizer } from '../testing/byte-tokenizer.ts';
+import { FIRST_BYTE, FIRST_WORD, SPECIAL, sentencePieceTokenizer, WORDS } from '../testing/sentencepiece-tokenizer.ts';
+import type { Decode } from './detokenizer.ts';
 import { TextAssembler } from './text-assembler.ts';
 
 const FIXED = { seed: 20261122, numRuns: 1_000 };
@@ -18,14 +20,39 @@ const tokens = fc
   )
   .map((parts) => parts.flat());
 
+const pieces = sentencePieceTokenizer();
+
+/** Words, special tokens between them, and letters as bytes: whole ones, and some that are none. */
+const pieceTokens = fc
+  .array(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.nat({ max: WORDS.length - 1 }).map((word) => [FIRST_WORD + word]) },
+      { weight: 2, arbitrary: fc.array(fc.nat({ max: SPECIAL.length - 1 }), { maxLength: 12 }) },
+      {
+        weight: 2,
+        arbitrary: fc
+          .constantFrom('a', 'é', '€', '😀')
+          .map((letter) => [...Buffer.from(letter)].map((byte) => FIRST_BYTE + byte)),
+      },
+      { weight: 1, arbitrary: fc.constantFrom(0xff, 0xe2, 0xf0, 0x82).map((byte) => [FIRST_BYTE + byte]) },
+    ),
+    { maxLength: 12 },
+  )
+  .map((parts) => parts.flat());
+
 /** Few letters, so that stop strings are met, half met and met across borders. */
 const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀'), maxLength: 30 });
 const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀'), minLength: 1, maxLength: 4 }), {
   maxLength: 3,
 });
 
-function assembled(tokenIds: readonly number[], stopStrings: readonly string[], concatenates?: boolean): string[] {
-  const assembler = new TextAssembler(decode, stopStrings, concatenates);
+function assembled(
+  tokenIds: readonly number[],
+  stopStrings: readonly string[],
+  concatenates?: boolean,
+  read: Decode = decode,
+): string[] {
+  const assembler = new TextAssembler(read, stopStrings, concatenates);
   const parts: string[] = [];
   for (const tokenId of tokenIds) {
     parts.push(assembler.push(tokenId));
@@ -39,6 +66,16 @@ describe('text that grows token by token', () => {
     fc.assert(
       fc.property(tokens, (tokenIds) => {
         expect(assembled(tokenIds, []).join('')).toBe(decode(tokenIds));
+      }),
+      FIXED,
+    );
+  });
+
+  it('is what decoding at once gives where spaces are part of tokens, and the first one is lost', () => {
+    const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+    fc.assert(
+      fc.property(pieceTokens, (tokenIds) => {
+        expect(assembled(tokenIds, [], false, read).join('')).toBe(read(tokenIds));
       }),
       FIXED,
     );

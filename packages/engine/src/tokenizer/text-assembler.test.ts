@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../testing/byte-tokenizer.ts';
+import { idOf, sentencePieceTokenizer } from '../testing/sentencepiece-tokenizer.ts';
+import type { Decode } from './detokenizer.ts';
 import { TextAssembler } from './text-assembler.ts';
 
 const tokenizer = byteTokenizer();
@@ -7,8 +9,12 @@ const decode = (tokenIds: number[]) => tokenizer.decode(tokenIds);
 const bytes = (text: string) => [...new TextEncoder().encode(text)];
 
 /** The texts that come out, token by token, then the flush. */
-function assemble(tokenIds: readonly number[], stops: readonly string[] = []): { parts: string[]; stopped: boolean } {
-  const assembler = new TextAssembler(decode, stops);
+function assemble(
+  tokenIds: readonly number[],
+  stops: readonly string[] = [],
+  read: Decode = decode,
+): { parts: string[]; stopped: boolean } {
+  const assembler = new TextAssembler(read, stops);
   const parts: string[] = [];
   for (const token of tokenIds) {
     parts.push(assembler.push(token));
@@ -48,6 +54,33 @@ describe('detokenising', () => {
     expect(assembler.text.length).toBeGreaterThan(200);
     assembler.flush();
     expect(assembler.text).toBe(decode(garbage));
+  });
+});
+
+describe('detokenising where a token begins with its space', () => {
+  const pieces = sentencePieceTokenizer();
+  const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+  const [hello, world, end] = [idOf('▁hello'), idOf('▁world'), idOf('</s>')];
+
+  it('leaves out the space that begins the text, and no other', () => {
+    expect(assemble([hello, world, idOf('.')], [], read).parts).toEqual(['hello', ' world', '.', '']);
+    expect(assemble([idOf('▁'), world], [], read).parts).toEqual(['', ' world', '']);
+  });
+
+  it.each([1, 2, 8, 9, 100])('keeps the space behind %i special tokens', (count) => {
+    const specials = new Array<number>(count).fill(end);
+    const { parts } = assemble([hello, ...specials, world, ...specials, hello], [], read);
+    expect(parts.filter((part) => part !== '')).toEqual(['hello', ' world', ' hello']);
+  });
+
+  it('reads no more than a few of the tokens that wrote nothing', () => {
+    let longest = 0;
+    const watched = (tokenIds: number[]): string => {
+      longest = Math.max(longest, tokenIds.length);
+      return read(tokenIds);
+    };
+    assemble([hello, ...new Array<number>(1000).fill(end)], [], watched);
+    expect(longest).toBeLessThan(20);
   });
 });
 
