@@ -24,10 +24,9 @@ export class Tokenizer {
     this.#tokenizer = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
     this.#chatTemplate = chatTemplate;
     this.concatenates = decoderType(tokenizerJson) === 'ByteLevel';
-    this.#longestToken = [...this.#tokenizer.get_vocab(true).keys()].reduce(
-      (longest, token) => Math.max(longest, token.length),
-      1,
-    );
+    // Where ids have a gap, what the library lists there is undefined.
+    const tokens: Iterable<string | undefined> = this.#tokenizer.get_vocab(true).keys();
+    this.#longestToken = [...tokens].reduce((longest, token) => Math.max(longest, token?.length ?? 0), 1);
   }
 
   /** True when conversations can be rendered. */
