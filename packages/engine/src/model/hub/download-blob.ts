@@ -119,7 +119,7 @@ async function transfer(
   lock: FileLock,
   reached: (position: number) => void,
 ): Promise<void> {
-  const { client, cache, commit, meter, idleTimeoutMs = 30_000 } = options;
+  const { client, cache, commit, meter, signal, idleTimeoutMs = 30_000 } = options;
   const partial = cache.partialPath(file);
   let from = (await sizeOf(partial)) ?? 0;
   if (from > file.size) from = 0;
@@ -128,7 +128,8 @@ async function transfer(
   const watchdog = setTimeout(() => idle.abort(), idleTimeoutMs);
   try {
     if (from === file.size) return;
-    const response = await client.content(commit, file.path, from, AbortSignal.any([idle.signal, lock.lost]));
+    const ends = [idle.signal, lock.lost, signal].filter((end) => end !== undefined);
+    const response = await client.content(commit, file.path, from, AbortSignal.any(ends));
     if (from > 0 && !continues(response, from)) {
       await response.body?.cancel().catch(() => {});
       meter.lost(from);

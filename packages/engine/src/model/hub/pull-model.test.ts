@@ -263,6 +263,15 @@ describe('a broken download', () => {
     expect(await blobs()).not.toContain(graphHash());
   });
 
+  it('ends at once when another file cannot be had', async () => {
+    breaks({ stallAfter: 1000 });
+    weights(1);
+    server.mishaps.set('onnx/model.onnx_data', [{ status: 404 }]);
+    await expect(pull()).rejects.toMatchObject({ code: 'model_not_found' });
+    expect(eventsOf('retry')).toEqual([]);
+    expect((await blobs()).filter((name) => name.endsWith('.lock'))).toEqual([]);
+  });
+
   it('ends at once when it is called off', async () => {
     const stop = new AbortController();
     breaks({ stallAfter: 1000 });
