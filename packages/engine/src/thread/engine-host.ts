@@ -42,8 +42,11 @@ export class EngineHost {
       finish: (event: FinishedEvent) => this.#end({ type: 'finished', ticket, event }),
       fail: (error: ShoalError) => this.#end({ type: 'failed', ticket, error: error.toBody() }),
     };
+    // One that is complete already ends before there is anything to abort it by.
+    this.#aborts.set(ticket, () => {});
     try {
-      this.#aborts.set(ticket, this.#engine.submit(request, sink));
+      const abort = this.#engine.submit(request, sink);
+      if (this.#aborts.has(ticket)) this.#aborts.set(ticket, abort);
     } catch (cause) {
       sink.fail(asShoalError(cause));
     }
