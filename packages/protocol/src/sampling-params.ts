@@ -7,7 +7,7 @@ import { z } from 'zod';
 export interface SamplingParams {
   /** Most tokens to generate, 1 … 1,000,000; the context length bounds it further. Absent: up to the context length. */
   maxTokens?: number | undefined;
-  /** 0 is greedy; at most 2. Default 1. */
+  /** 0 is greedy, and so is less than 1e-30, which float32 cannot divide by; at most 2. Default 1. */
   temperature: number;
   /** Nucleus mass, (0, 1]. Default 1 (off). */
   topP: number;

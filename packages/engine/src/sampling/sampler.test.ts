@@ -1,5 +1,8 @@
+import { loadOrt } from '@shoal/ort';
 import type { SamplingParams } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
+import type { CandidateRequest } from '../model-runner/candidates.ts';
+import { SamplingHead } from '../model-runner/sampling-head.ts';
 import type { Sequence } from '../sequence.ts';
 import { plainOutput } from '../testing/plain-candidates.ts';
 import { TestRandom } from '../testing/random.ts';
@@ -122,6 +125,22 @@ describe('choosing', () => {
 
   it('is greedy at temperature 0, with the lowest id among equals', async () => {
     expect(await choose([1, 5, 5], { temperature: 0 })).toEqual({ token: 1 });
+  });
+
+  it.each([1e-20, 1e-29, 1e-31, 1e-38, 1e-46, Number.MIN_VALUE])('is greedy at temperature %s', async (temperature) => {
+    const ort = await loadOrt();
+    const logits = ort.allocate('float32', [1, 1, 4]);
+    logits.data.set([-30, 12, 30, 29.5]);
+    const head = new SamplingHead({ ort, intraOpThreads: 1, logits, logitsType: 'float32' });
+    const output = {
+      rows: 1,
+      logits: () => logits.data,
+      candidates: (request: CandidateRequest) => head.run(1, request),
+    };
+    const sequence = testSequence({ temperature });
+    expect((await StepSampler.prepare(output, [sequence], () => '')).choose(0, sequence).token).toBe(2);
+    head.dispose();
+    logits.dispose();
   });
 
   it('gives another token for another seed, choice or position, and the same one for the same', async () => {

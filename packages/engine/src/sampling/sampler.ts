@@ -11,6 +11,9 @@ import { acceptsMost, drawByRejection } from './rejection.ts';
 /** Number of the random number that a ranked row is drawn with, beyond those of other draws. */
 const LAST_ATTEMPT = 1000;
 
+/** Below it the likeliest token is taken: a logit divided by less may be more than float32 holds. */
+const COLDEST = 1e-30;
+
 /** A token chosen, with its log probability where that was asked for. */
 export interface Choice {
   token: number;
@@ -43,11 +46,12 @@ export class StepSampler {
     for (const [row, sequence] of rows.entries()) {
       if (sequence?.adjuster !== undefined) additions.set(row, sequence.adjuster.additions(output.logits(row)));
     }
-    const sampled = rows.filter((sequence) => sequence !== undefined && sequence.params.temperature > 0);
+    const asked = rows.filter((sequence) => sequence !== undefined);
+    const sampled = asked.filter((sequence) => !isGreedy(sequence));
     const candidates = await output.candidates({
-      best: rows.some((sequence) => sequence?.params.temperature === 0),
-      temperatures: sampled.length === 0 ? undefined : rows.map((sequence) => sequence?.params.temperature || 1),
-      likeliest: sampled.some((sequence) => sequence !== undefined && needsList(sequence.params)),
+      best: sampled.length < asked.length,
+      temperatures: sampled.length === 0 ? undefined : rows.map(temperatureOf),
+      likeliest: sampled.some((sequence) => needsList(sequence.params)),
       additions: flatten(additions),
     });
     return new StepSampler(output, candidates, textOf);
@@ -64,8 +68,8 @@ export class StepSampler {
    * @throws when the logits are no numbers: the model's output is broken for this row
    */
   choose(row: number, sequence: Sequence): Choice {
-    const { temperature, logprobs } = sequence.params;
-    const token = temperature === 0 ? this.#likeliest(row) : this.#draw(row, sequence);
+    const { logprobs } = sequence.params;
+    const token = isGreedy(sequence) ? this.#likeliest(row) : this.#draw(row, sequence);
     if (logprobs === undefined) return { token };
     return { token, logprob: logprobsOf(this.#output.logits(row), token, logprobs, this.#textOf) };
   }
@@ -107,6 +111,15 @@ export class StepSampler {
       probability: (index) => probabilities[this.#candidates.id(row, index)] ?? 0,
     };
   }
+}
+
+function isGreedy({ params }: Sequence): boolean {
+  return params.temperature < COLDEST;
+}
+
+/** What a row's logits are divided by; 1 where nobody draws from it. */
+function temperatureOf(sequence: Sequence | undefined): number {
+  return sequence === undefined || isGreedy(sequence) ? 1 : sequence.params.temperature;
 }
 
 /** Whether a draw begins with the most likely tokens: a nucleus of most of the mass is drawn from without them. */
