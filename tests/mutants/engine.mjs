@@ -2,6 +2,7 @@
 
 const ENGINE_TEST = 'packages/engine/src/engine.test.ts';
 const SLOT_TEST = 'packages/engine/src/kv-cache/slot-table.test.ts';
+const SLABS_TEST = 'packages/engine/src/kv-cache/kv-slabs.test.ts';
 const SCHEDULER_TEST = 'packages/engine/src/continuous-scheduler.test.ts';
 const SCHEDULER_FUZZ = 'packages/engine/src/continuous-scheduler.fuzz.test.ts';
 const PREFILL_TEST = 'packages/engine/src/prefill-batch.test.ts';
@@ -49,6 +50,22 @@ export const engineMutants = [
     search: 'this.#moves.push({ from, to, length: moved.computed });',
     replace: 'this.#moves.push({ from, to, length: moved.computed - 1 });',
     tests: [SLOT_TEST, SCHEDULER_TEST],
+  },
+  {
+    name: 'tail-of-a-row-kept',
+    breaks: 'Bounded: a short row that moves over a long one leaves nothing of it in memory.',
+    file: 'packages/engine/src/kv-cache/kv-slabs.ts',
+    search: '    this.giveBack(to, positions);\n',
+    replace: '',
+    tests: [SLABS_TEST],
+  },
+  {
+    name: 'row-begun-on-the-old-one',
+    breaks: 'Bounded: a prompt that begins in a row leaves nothing of a longer one in memory.',
+    file: 'packages/engine/src/kv-cache/kv-slabs.ts',
+    search: 'if (past === 0) this.giveBack(row, total);',
+    replace: 'if (past < 0) this.giveBack(row, total);',
+    tests: [SLABS_TEST],
   },
   {
     name: 'budget-off-by-one-at-a-step',

@@ -34,8 +34,11 @@ export interface CacheRows {
   readonly pending?: Promise<void> | undefined;
   /** Binds rows 0 … `rows − 1` for decode steps; returns the function that frees the views when the binding is gone. */
   bind(binding: OrtBinding, rows: number): () => void;
+  /** Binds rows for a pass; with no positions in front, what else they held is dropped. */
   bindPass(binding: OrtBinding, pass: PassRows): Promise<BoundPass>;
-  /** Copies positions 0 … `positions − 1` of row `from` over those of row `to`. */
+  /** A decode step is about to write one position of each of the first rows, behind the `pasts[row]` that it holds. */
+  noteStep(pasts: readonly number[]): void;
+  /** Copies positions 0 … `positions − 1` of row `from` over those of row `to`; what `to` held behind them is dropped. */
   copyRow(from: number, to: number, positions: number): void;
   /** Gives the memory of positions `from` … of a row back to the system, where that is possible. */
   giveBack(row: number, from: number): void;

@@ -100,6 +100,8 @@ export class DeviceSlabs implements CacheRows {
   /** Memory of a device is taken once and kept. */
   giveBack(): void {}
 
+  noteStep(): void {}
+
   dispose(): void {
     for (const { tensor } of this.#slabs) tensor.dispose();
     this.#takeRow.dispose();

@@ -1,4 +1,4 @@
-import type { ElementType, OrtBinding, OrtTensor } from '@shoal/ort';
+import { ELEMENT_TYPES, type ElementType, type OrtBinding, type OrtTensor } from '@shoal/ort';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
 import type { BoundPass, CacheRows, PassRows } from './cache-rows.ts';
 
@@ -23,9 +23,15 @@ interface SlabRows {
   prefix?: string | undefined;
 }
 
+/** What the system gives and takes back at a time, in bytes: more on some, where a few calls are then in vain. */
+const PAGE = 4096;
+
 /**
  * The KV cache's memory: for each layer the keys and the values of every slot, `[slots, kvHeads, length, headSize]`
  * in one piece. The model updates it in place, through views of consecutive rows bound as its past and its present.
+ *
+ * Positions once written stay resident until they are given back. So whoever overwrites a row from its first position on
+ * gives back what lies behind, or every row would in time take the memory of the longest sequence that it ever held.
  */
 export class KvSlabs implements CacheRows {
   readonly length: number;
@@ -33,6 +39,10 @@ export class KvSlabs implements CacheRows {
   readonly #kvHeads: number;
   readonly #headSize: number;
   readonly #slabs: readonly NamedSlab[];
+  /** Bytes of one position of one head. */
+  readonly #positionBytes: number;
+  /** Positions of each row that were written since they were given back: a call to the system costs more than to know. */
+  readonly #touched: number[];
 
   constructor({ signature, slots, length, allocate }: KvSlabsOptions) {
     this.length = length;
@@ -44,6 +54,8 @@ export class KvSlabs implements CacheRows {
       { past: layer.pastKey, present: layer.presentKey, tensor: allocate(signature.cacheType, shape) },
       { past: layer.pastValue, present: layer.presentValue, tensor: allocate(signature.cacheType, shape) },
     ]);
+    this.#positionBytes = signature.headSize * ELEMENT_TYPES[signature.cacheType].bytes;
+    this.#touched = new Array<number>(slots).fill(0);
   }
 
   /** Keys and values, layer by layer. */
@@ -55,8 +67,21 @@ export class KvSlabs implements CacheRows {
     return this.bindRows(binding, { first: 0, rows });
   }
 
-  async bindPass(binding: OrtBinding, { first, rows }: PassRows): Promise<BoundPass> {
-    return { free: this.bindRows(binding, { first, rows }), keep: async () => {} };
+  async bindPass(binding: OrtBinding, pass: PassRows): Promise<BoundPass> {
+    this.notePass(pass);
+    return { free: this.bindRows(binding, pass), keep: async () => {} };
+  }
+
+  /** Positions `past` … `total − 1` of these rows are about to be written; without any in front the rest is dropped. */
+  notePass({ first, rows, past, total }: PassRows): void {
+    for (let row = first; row < first + rows; row++) {
+      if (past === 0) this.giveBack(row, total);
+      this.#touch(row, total);
+    }
+  }
+
+  noteStep(pasts: readonly number[]): void {
+    for (let row = 0; row < pasts.length; row++) this.#touch(row, (pasts[row] ?? 0) + 1);
   }
 
   /**
@@ -86,6 +111,8 @@ export class KvSlabs implements CacheRows {
         data.copyWithin(this.#offset(to, head, 0), source, source + positions * this.#headSize);
       }
     }
+    this.#touch(to, positions);
+    this.giveBack(to, positions);
   }
 
   /** Copies all rows into slabs of longer rows. */
@@ -100,9 +127,12 @@ export class KvSlabs implements CacheRows {
         }
       }
     }
+    target.#touched.fill(this.length);
   }
 
   giveBack(row: number, from: number): void {
+    if (this.#pages(this.#touched[row] ?? 0) <= this.#pages(from)) return;
+    this.#touched[row] = from;
     for (const { tensor } of this.#slabs) {
       for (let head = 0; head < this.#kvHeads; head++) {
         tensor.adviseFree(this.#offset(row, head, from), (this.length - from) * this.#headSize);
@@ -112,6 +142,15 @@ export class KvSlabs implements CacheRows {
 
   dispose(): void {
     for (const { tensor } of this.#slabs) tensor.dispose();
+  }
+
+  #touch(row: number, positions: number): void {
+    if (positions > (this.#touched[row] ?? 0)) this.#touched[row] = positions;
+  }
+
+  /** Pages that so many positions of a head reach into. */
+  #pages(positions: number): number {
+    return Math.ceil((positions * this.#positionBytes) / PAGE);
   }
 
   #offset(row: number, head: number, position: number): number {

@@ -58,7 +58,7 @@ export interface ModelRunner {
     | ((tokenIds: readonly number[], pasts: readonly number[], chunk: PromptChunk) => Promise<StepOutput>)
     | undefined;
 
-  /** Copies the first `length` positions of row `from` over those of row `to`. */
+  /** Copies the first `length` positions of row `from` over those of row `to`, which then holds nothing else. */
   copySlot(from: number, to: number, length: number): void;
 
   /** Nothing owns row `slot` any more: its memory may be given back. */

@@ -147,6 +147,7 @@ export class OrtRunner implements ModelRunner {
     }
     const rows = tokenIds.length;
     this.#reserve(Math.max(...pasts) + 1);
+    this.#slabs.noteStep(pasts);
     const maskWidth = this.#decodeFeeds.write(tokenIds, pasts);
     await this.#compute(this.#decodeBindings.get(rows, maskWidth, this.#slabs));
     return this.#output(rows);

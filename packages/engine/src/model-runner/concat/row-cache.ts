@@ -37,6 +37,7 @@ export class RowCache {
   /** Keeps `count` positions of row `row` of the pass, from its column `column` on, as position `at`, … of `slot`. */
   store(pass: PassCache, row: number, column: number, count: number, slot: number, at: number): void {
     const size = count * this.#headSize;
+    this.#slabs.notePass({ first: slot, rows: 1, past: at, total: at + count });
     this.#eachHead(pass, (data, slab, head) => {
       const source = this.#offset(pass.length, row, head, column);
       copy(data, source, size, slab, this.#offset(this.#slabs.length, slot, head, at));

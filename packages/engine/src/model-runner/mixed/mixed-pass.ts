@@ -43,6 +43,8 @@ export class MixedPass {
     feed('decode.total_sequence_length', 'int32', [], [Math.max(...pasts) + 1]);
     feed('chunk.seqlens_k', 'int32', [1], [total - 1]);
     feed('chunk.total_sequence_length', 'int32', [], [total]);
+    slabs.noteStep(pasts);
+    slabs.notePass({ first: rows, rows: 1, past: chunk.past, total });
     feeds.defer(slabs.bindRows(binding, { first: 0, rows, prefix: 'decode.' }));
     feeds.defer(slabs.bindRows(binding, { first: rows, rows: 1, prefix: 'chunk.' }));
     binding.bindOutput('logits', feeds.use(logits.view(0, [1, rows + 1, ...logits.shape.slice(2)])));
