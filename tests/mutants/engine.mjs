@@ -68,6 +68,14 @@ export const engineMutants = [
     tests: [SLABS_TEST],
   },
   {
+    name: 'lone-one-on-top-of-what-is-kept',
+    breaks: 'Bounded: what is kept goes before one that runs alone would pass the budget.',
+    file: 'packages/engine/src/kv-cache/cache-ledger.ts',
+    search: '    while (this.usedTokens + promised(first) > this.#budgetTokens && this.#prefixes.evict());\n',
+    replace: '',
+    tests: [PREFIX_TEST, SCHEDULER_FUZZ],
+  },
+  {
     name: 'budget-off-by-one-at-a-step',
     breaks: 'Bounded: a decode step runs within the budget of the cache.',
     file: 'packages/engine/src/kv-cache/cache-ledger.ts',

@@ -27,7 +27,7 @@ export function checkInvariants(snapshot: SchedulerSnapshot): void {
     assert(next === undefined || next.ordinal > sequence.ordinal, `${sequence.id} was overtaken while waiting`);
   }
   // One token per row beyond the budget may be promised after a step; the next decode step preempts before it runs.
-  assert(usedTokens <= budgetTokens + rows.length || rows.length === 1, `${usedTokens} of ${budgetTokens} tokens used`);
+  assert(usedTokens <= budgetTokens + rows.length, `${usedTokens} of ${budgetTokens} tokens used`);
 }
 
 function assert(holds: boolean, otherwise: string): void {

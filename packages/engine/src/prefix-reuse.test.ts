@@ -156,6 +156,19 @@ describe('prefix reuse', () => {
     expect(scripted.facts.filter((fact) => fact.type === 'preempted')).toEqual([]);
   });
 
+  it('stays within the budget where one runs alone, too', async () => {
+    const scripted = reusing({ budgetTokens: 300, maxModelLen: 300 });
+    const { scheduler } = scripted;
+    const used: number[] = [];
+    scripted.runner.beforeRun = () => {
+      used.push(scheduler.cache.usedTokens);
+    };
+    await ask(scripted.engine, 'kept', random.tokens(140, 256));
+    await ask(scripted.engine, 'large', random.tokens(200, 256));
+    expect(Math.max(...used)).toBeLessThanOrEqual(300);
+    expect(used).toHaveLength(10);
+  });
+
   it('gives up what is kept when those who run have grown, and preempts nobody for it', async () => {
     const scripted = reusing({ budgetTokens: 300, maxModelLen: 300 });
     await ask(scripted.engine, 'kept', random.tokens(100, 256));

@@ -59,6 +59,8 @@ export class CacheLedger {
     const [first] = waiting;
     if (freeSlots === 0 || first === undefined) return [];
     while (!admits(this.#snapshot(freeSlots), promised(first)) && this.#prefixes.evict());
+    // One that will run alone is always admitted, yet what is kept counts, too.
+    while (this.usedTokens + promised(first) > this.#budgetTokens && this.#prefixes.evict());
     const snapshot = this.#snapshot(freeSlots);
     const affordable: Sequence[] = [];
     for (const sequence of waiting) {
