@@ -224,6 +224,18 @@ describe('producer', () => {
     });
   });
 
+  it('answers everything else while submissions wait for a replica', async () => {
+    const producer = open({ durability: 'replicated' });
+    await producer.depth();
+    const refused = ['a', 'b', 'c'].map((id) =>
+      expect(producer.submit(sampleRequest(), { id, priority: 5 })).rejects.toMatchObject({ code: 'unavailable' }),
+    );
+    await eventually('a submission waits', async () => String(await redis.client('LIST')).includes('cmd=wait'));
+    expect(await soon('the view', producer.view('a'), 400)).toMatchObject({ status: 'queued' });
+    expect(await soon('the cancellation', producer.cancel('a'), 400)).toBe('cancelled');
+    await Promise.all(refused);
+  });
+
   it('rejects with unavailable while Redis is away, and works again by itself', async () => {
     const proxy = await openTcpProxy(redisUrl);
     await proxy.down();

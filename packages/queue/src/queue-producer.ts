@@ -57,11 +57,11 @@ export interface ProducerOptions {
   resultTtlS?: number;
   /** Told when a request needs no generation of its own: it joined one that waits or runs, or one that is finished. */
   onReused?: (how: 'shared' | 'cached') => void;
-  /** For tests: how the connection is made. */
+  /** For tests: how connections are made. */
   connect?: Connect;
 }
 
-/** {@link Producer} over BullMQ's own add and finish scripts; one connection, which fails fast. */
+/** {@link Producer} over BullMQ's own add and finish scripts; its connections fail fast. */
 export function openProducer(options: ProducerOptions): Producer {
   return new QueueProducer({ maxQueueSize: 10_000, maxQueueWaitMs: 0, resultTtlS: 3_600, ...options });
 }
@@ -81,6 +81,8 @@ class QueueProducer implements Producer {
   readonly #keys: ModelKeys;
   readonly #terms: string;
   readonly #redis: RedisClient;
+  /** A connection of their own where a replica must confirm them: WAIT holds up whatever is sent behind it. */
+  readonly #submissions: RedisClient;
 
   constructor(options: ProducerSettings) {
     this.model = options.model;
@@ -91,12 +93,14 @@ class QueueProducer implements Producer {
       recordTtlMs: recordTtlMs(options.resultTtlS),
       ...options,
     });
-    this.#redis = (options.connect ?? connector(options.redisUrl))('commands-now');
+    const connect = options.connect ?? connector(options.redisUrl);
+    this.#redis = connect('commands-now');
     if (this.#redis instanceof Cluster && options.durability === 'replicated') {
       // WAIT has no key: a Cluster would send it to any node.
       this.#redis.disconnect();
       throw new RangeError('DURABILITY=replicated cannot be had on a Redis Cluster: set it to local');
     }
+    this.#submissions = options.durability === 'replicated' ? connect('commands-now') : this.#redis;
   }
 
   async submit(request: GenerateRequest, options: SubmitOptions): Promise<Accepted> {
@@ -117,7 +121,7 @@ class QueueProducer implements Producer {
       hook: webhookUrl,
       shared: sharingKey === '' ? undefined : { key: sharingKey, record: id },
     });
-    const reply = await promptly(this.#redis, (redis) => SUBMIT.run(redis, this.#keys.bull, args));
+    const reply = await promptly(this.#submissions, (redis) => SUBMIT.run(redis, this.#keys.bull, args));
     // Told by hand: nearly every request is answered so, and a union would try its members one by one.
     const added = Array.isArray(reply) && reply[0] === 'added';
     const reused = added ? undefined : reusedOf(reply);
@@ -128,7 +132,7 @@ class QueueProducer implements Producer {
   }
 
   async #untilReplicated(): Promise<void> {
-    const replicas = await promptly(this.#redis, (redis) => redis.wait(1, REPLICATION_TIMEOUT_MS));
+    const replicas = await promptly(this.#submissions, (redis) => redis.wait(1, REPLICATION_TIMEOUT_MS));
     if (replicas > 0) return;
     throw new ShoalError(
       'unavailable',
@@ -199,7 +203,7 @@ class QueueProducer implements Producer {
   }
 
   async close(): Promise<void> {
-    this.#redis.disconnect();
+    for (const redis of new Set([this.#redis, this.#submissions])) redis.disconnect();
   }
 }
 
