@@ -114,6 +114,39 @@ describe('bulk consumer', () => {
     }
   });
 
+  describe('for delayed jobs', () => {
+    /** What it calls at intervals is not for these jobs. */
+    const idle = { stalledIntervalMs: 60_000, lockDurationMs: 120_000 };
+    const delayed = (jobId: string, delay: number): Promise<unknown> =>
+      bull.add('generate', sampleRequest(), { jobId, priority: 6, delay });
+
+    it.each([
+      ['ahead of', 3_600_000],
+      ['behind', -3_600_000],
+    ])('comes in time and not before, its clock an hour %s that of Redis', async (_, offMs) => {
+      await delayed('late', 1_500);
+      const { now } = Date;
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + offMs);
+      try {
+        const { jobs, connections } = start(idle);
+        await eventually('the job', () => jobs.length === 1, 4_000);
+        expect(connections.scripts).toBeLessThanOrEqual(8);
+      } finally {
+        clock.mockRestore();
+      }
+    });
+
+    it('asks now and then while many are added, each of which calls', async () => {
+      const { jobs, connections } = start(idle);
+      await eventually('it listens', async () => (await listeners(prefix)) === 1);
+      const startedAt = performance.now();
+      for (const id of ids(200)) await delayed(id, 60_000);
+      expect(connections.scripts).toBeLessThanOrEqual(8 + (performance.now() - startedAt) / 50);
+      await delayed('soon', 300);
+      await eventually('the one that is due', () => jobs.length === 1, 2_000);
+    });
+  });
+
   it("is listed among the queue's workers, as BullMQ and Bull Board look for them", async () => {
     start({ worker: 'machine 1:gpu0' });
     const listed = async (): Promise<string[]> => (await bull.getWorkers()).map(({ rawname }) => rawname ?? '');

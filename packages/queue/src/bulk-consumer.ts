@@ -165,7 +165,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#hungry ||= this.#free() <= 0;
     if (this.#hungry) return;
     if (reply.limitedMs > 0) this.#limitTimer = setTimeout(() => this.#ask(), reply.limitedMs);
-    else this.#marker.listen(reply.nextDelayedAt);
+    else this.#marker.listen(reply.nextDelayedMs);
   }
 
   failed(request: ClaimRequest, ends: number): void {

@@ -21,8 +21,8 @@ export class Ear implements Hearing {
   readonly id: string;
   /** The job that generates for it: another when the request shares one. */
   jobId: string;
-  /** Unix time in milliseconds of the last sign of life, by which silence is measured. */
-  heardAt: number = Date.now();
+  /** The last sign of life, by which silence is measured, by `performance.now()`. */
+  heardAt: number = performance.now();
   /** How often in a row the job was found missing. */
   misses = 0;
   /** True once this process is in the job's set of readers. */
@@ -64,7 +64,7 @@ export class Ear implements Hearing {
 
   /** Takes an event from the reply stream. */
   offer(event: RequestEvent): void {
-    this.heardAt = Date.now();
+    this.heardAt = performance.now();
     this.misses = 0;
     if (this.#over || this.#failure !== undefined) return;
     if (this.#meanwhile !== undefined) {

@@ -6,10 +6,13 @@ import type { RedisClient } from './redis-address.ts';
 const LONGEST_BLOCK_MS = 10_000;
 const WATCHDOG_MARGIN_MS = 3_000;
 const RETRY_DELAY_MS = 200;
+/** Shortest time from one call for a delayed job to the next: many may be added in a row, and each one calls. */
+const DELAYED_CALL_INTERVAL_MS = 50;
 
 /**
  * Waits, blocked inside Redis, for BullMQ's marker: the sorted set that BullMQ fills when jobs may be had. Member `0`
- * calls one waiting worker; member `1` carries the time of the next delayed job.
+ * calls one waiting worker. Member `1` carries the time of the next delayed job, by a clock that is not this machine's:
+ * whoever gets it asks, and is told how long that is from now.
  */
 export class MarkerListener {
   readonly #blocking: RedisClient;
@@ -19,6 +22,7 @@ export class MarkerListener {
   readonly #onCall: () => void;
   #listening = false;
   #heard: Promise<void> = Promise.resolve();
+  #delayedCallAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   /** A call that comes while `canTake` is false is passed on to another worker; `onCall` follows either way. */
@@ -36,11 +40,11 @@ export class MarkerListener {
     this.#onCall = options.onCall;
   }
 
-  /** Listens for one call, or until a delayed job is due, or for at most ten seconds. */
-  listen(nextDelayedAt: number): void {
+  /** Listens for one call, or until a delayed job is due (0: there is none), or for at most ten seconds. */
+  listen(nextDelayedMs: number): void {
     if (this.#listening || this.#closed) return;
     this.#listening = true;
-    this.#heard = this.#listen(nextDelayedAt).finally(() => {
+    this.#heard = this.#listen(nextDelayedMs).finally(() => {
       this.#listening = false;
       if (!this.#closed) this.#onCall();
     });
@@ -59,18 +63,16 @@ export class MarkerListener {
     await this.#heard;
   }
 
-  async #listen(nextDelayedAt: number): Promise<void> {
-    let until = Date.now() + LONGEST_BLOCK_MS;
-    if (nextDelayedAt > 0) until = Math.min(until, nextDelayedAt);
-    while (!this.#closed && Date.now() < until) {
-      const call = await this.#block(until - Date.now());
-      if (call === undefined) return;
-      if (call <= Date.now()) {
-        if (!this.#canTake()) await this.#passOn();
-        return;
-      }
-      until = Math.min(until, call);
-    }
+  async #listen(nextDelayedMs: number): Promise<void> {
+    const member = await this.#block(Math.min(nextDelayedMs || LONGEST_BLOCK_MS, LONGEST_BLOCK_MS));
+    if (member === '0' && !this.#canTake()) await this.#passOn();
+    if (member === '1') await this.#spaceOut();
+  }
+
+  async #spaceOut(): Promise<void> {
+    const wait = this.#delayedCallAt + DELAYED_CALL_INTERVAL_MS - performance.now();
+    if (wait > 0) await sleep(wait, undefined, { ref: false });
+    this.#delayedCallAt = performance.now();
   }
 
   /** Best effort: a call that cannot be passed on is made good by the look that every idle worker takes now and then. */
@@ -78,13 +80,13 @@ export class MarkerListener {
     await this.#commands.zadd(this.#key, 0, '0').catch(() => {});
   }
 
-  /** The score of the marker that was taken; undefined after `timeoutMs`, or when the connection broke. */
-  async #block(timeoutMs: number): Promise<number | undefined> {
+  /** The marker that was taken; undefined after `timeoutMs`, or when the connection broke. */
+  async #block(timeoutMs: number): Promise<string | undefined> {
     const watchdog = setTimeout(() => this.#blocking.disconnect(true), timeoutMs + WATCHDOG_MARGIN_MS);
     watchdog.unref();
     try {
-      const reply = await this.#blocking.bzpopmin(this.#key, Math.max(timeoutMs, 1) / 1000);
-      return reply === null ? undefined : Number(reply[2]);
+      const reply = await this.#blocking.bzpopmin(this.#key, timeoutMs / 1000);
+      return reply?.[1];
     } catch {
       if (!this.#closed) await sleep(RETRY_DELAY_MS, undefined, { ref: false });
       return undefined;

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RequestEvent } from '@shoal/protocol';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { openCollectorConsumer } from './collector-consumer.ts';
 import type { ClaimedJob, Consumer } from './consumer.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
@@ -154,6 +155,18 @@ describe('replies', () => {
     expect(tokens(await events)).toEqual(sampleResult(8).tokenIds);
     await far.close();
     await proxy.close();
+  });
+
+  it('takes no change of the clock for a long silence', async () => {
+    const events = all('the events', queue.replies.listen('a'));
+    const job = await submitted('a');
+    const { now } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+    // Long enough for a look at who was silent.
+    await sleep(1_500);
+    clock.mockRestore();
+    await job.complete(sampleResult(0));
+    expect((await events).at(-1)?.type).toBe('completed');
   });
 
   it('tells its readers when Redis stays away', async () => {

@@ -150,7 +150,7 @@ class ReplyReader implements Replies {
 
   /** What an ear missed, read when it asks; Redis may be away for a while, but not for ever. */
   async #readLog(ear: Ear, mustExist: boolean, patienceMs: number): Promise<LogReading> {
-    const until = Date.now() + patienceMs;
+    const until = performance.now() + patienceMs;
     for (;;) {
       try {
         const [reply] = await this.#attach([ear], true);
@@ -159,7 +159,7 @@ class ReplyReader implements Replies {
         this.#follow(ear, reply.jobId);
         return readingOf(ear.id, reply, mustExist);
       } catch (error) {
-        if (!(error instanceof ShoalError && error.code === 'unavailable') || Date.now() >= until) throw error;
+        if (!(error instanceof ShoalError && error.code === 'unavailable') || performance.now() >= until) throw error;
         await sleep(500);
       }
     }
@@ -167,7 +167,7 @@ class ReplyReader implements Replies {
 
   async #lookUpSilent(): Promise<void> {
     if (this.#closed) return;
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#stream.reachedAt > this.#options.giveUpMs) {
       for (const ear of this.#ears.all()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
@@ -185,7 +185,7 @@ class ReplyReader implements Replies {
   }
 
   #answerLookUp(ear: Ear, { state, length }: Attached): void {
-    ear.heardAt = Date.now();
+    ear.heardAt = performance.now();
     this.#patience.set(ear, Math.min(2 * (this.#patience.get(ear) ?? SILENCE_MS), LONGEST_SILENCE_MS));
     if (state === 'missing') {
       ear.misses += 1;

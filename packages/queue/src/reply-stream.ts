@@ -35,8 +35,8 @@ export class ReplyStream {
   readonly #timer: NodeJS.Timeout;
   #lastId = '0-0';
   #closed = false;
-  /** Unix time in milliseconds at which Redis last answered the blocking read. */
-  reachedAt: number = Date.now();
+  /** When Redis last answered the blocking read, by `performance.now()`: the time of day may be set meanwhile. */
+  reachedAt: number = performance.now();
 
   constructor(options: ReplyStreamOptions) {
     this.#options = options;
@@ -70,7 +70,7 @@ export class ReplyStream {
     while (!this.#closed) {
       try {
         const reply = await this.#read();
-        this.reachedAt = Date.now();
+        this.reachedAt = performance.now();
         for (const [, entries] of StreamReply.parse(reply) ?? []) this.#deliver(entries);
       } catch {
         // The connection broke, or the stream's content is not ours: the next read, or a look-up, makes it good.

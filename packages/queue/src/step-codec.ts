@@ -43,8 +43,8 @@ export interface ClaimReply {
   claims: RawClaim[];
   /** Milliseconds for which BullMQ's rate limiter holds the queue, or 0. */
   limitedMs: number;
-  /** Unix time in milliseconds of the next delayed job, or 0. */
-  nextDelayedAt: number;
+  /** Milliseconds until the next delayed job is due, or 0 where there is none; no clock but Redis's is asked. */
+  nextDelayedMs: number;
   /** Jobs still waiting. */
   waiting: number;
   /** The claims are suspects, which run apart from all others. */
@@ -129,14 +129,14 @@ const RawReply = z.tuple([
 ]);
 
 export function decodeStep(reply: unknown): StepReply {
-  const [codes, cancelledIds, claims, [limitedMs, nextDelayedAt, waiting, apart]] = RawReply.parse(reply);
+  const [codes, cancelledIds, claims, [limitedMs, nextDelayedMs, waiting, apart]] = RawReply.parse(reply);
   return {
     codes,
     cancelledIds,
     claim: {
       claims: claims.map(([id, token, flat, log]) => ({ id, token, fields: fieldsOf(flat), log })),
       limitedMs,
-      nextDelayedAt,
+      nextDelayedMs,
       waiting,
       apart: apart > 0,
       mustEmpty: apart < 0,

@@ -118,7 +118,7 @@ describe('ordinary jobs, taken and ended together', () => {
         const wanted = under(9);
         const [ours, bullmqs] = await both((side) => side.step(`step-${turn}`, wanted, items));
         const named = ({ codes, claim }: StepReply): unknown => ({
-          ...{ codes, waiting: claim.waiting, limited: claim.limitedMs > 0, delayed: claim.nextDelayedAt > 0 },
+          ...{ codes, waiting: claim.waiting, limited: claim.limitedMs > 0, delayed: claim.nextDelayedMs > 0 },
           claims: claim.claims.map(({ id, token, fields, log }) => ({
             ...{ id, token, log, data: fields.get('data'), opts: fields.get('opts'), ats: fields.get('ats') },
             ...{ priority: fields.get('priority'), defa: fields.get('defa') },

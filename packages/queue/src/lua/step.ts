@@ -21,10 +21,12 @@ import { TOKEN_LOG } from './token-log.ts';
  * - `K` id, token: only looks. Reply: 0, or −1 when the lock is not held.
  * - `L` id, token: renews the lock; a lock that lapsed is taken again while nobody else did. Reply: as `K`.
  *
- * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, time of the next delayed job, jobs
- * still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for some)]}; a claim is {id, token, job hash, log entries}. Each item runs under
- * pcall: a failure is code −100 for that item and nothing else, −101 where Redis takes no writes at all (it is full, say). Sent twice, the script changes nothing the second time
- * and gives the same claims, less those whose lock is gone.
+ * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, ms until the next delayed job (0:
+ * none), jobs still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for
+ * some)]}; a claim is {id, token, job hash, log entries}. Each item runs under pcall: a failure is code −100 for that
+ * item and nothing else, −101 where Redis takes no writes at all (it is full,
+ * say). Sent twice, the script changes nothing the
+ * second time and gives the same claims, less those whose lock is gone.
  */
 export const STEP: Script = new Script(
   'step',
@@ -124,6 +126,7 @@ if finished > 0 and #claims == 0 and redis.call('HEXISTS', BULL .. 'meta', 'conc
   and waitingJobs() + redis.call('ZCARD', BULL .. 'delayed') > 0 then
   redis.call('ZADD', BULL .. 'marker', 0, '0')
 end
-return { codes, cancelledIds(), claims, { limitTtl, math.floor(nextDelayed), left, apart } }
+local untilDelayed = nextDelayed > 0 and math.max(1, math.floor(nextDelayed) - now) or 0
+return { codes, cancelledIds(), claims, { limitTtl, untilDelayed, left, apart } }
 `,
 );
