@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RequestEvent } from '@shoal/protocol';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
@@ -10,10 +11,12 @@ import type { ConsumerOptions } from './consumer-options.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
 import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { type ModelQueue, openBullQueue, openQueue } from './open-queue.ts';
+import { dropWhenSilent } from './reconnection.ts';
 import { type BreakableConnections, breakableConnections } from './testing/breakable.ts';
 import { consumerContract } from './testing/consumer-contract.ts';
 import { Gate } from './testing/gate.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
+import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { all, eventually } from './testing/waiting.ts';
 
 const redisUrl = inject('redisUrl');
@@ -145,6 +148,29 @@ describe('bulk consumer', () => {
       await delayed('soon', 300);
       await eventually('the one that is due', () => jobs.length === 1, 2_000);
     });
+  });
+
+  it('answers exactly once when the host of Redis vanishes in mid-stream, and another takes over', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    const connect: Connect = (role, name) => {
+      const connection = connector(proxy.url)(role, name);
+      if (role === 'commands') dropWhenSilent(connection, 400);
+      return connection;
+    };
+    const events = ids(4).map((id) => all(`the events of ${id}`, queue.replies.listen(id)));
+    for (const id of ids(4)) await submit(id);
+    const { jobs } = start({ connect });
+    await eventually('all claims', () => jobs.length === 4);
+    for (let position = 0; position < 40; position += 1) {
+      for (const job of jobs) job.append(sampleTokens(position));
+      if (position === 20) proxy.vanish();
+      await sleep(5);
+    }
+    await Promise.all(jobs.map((job) => job.complete(sampleResult(40))));
+    const text = (seen: RequestEvent[]): string => seen.map((e) => (e.type === 'tokens' ? e.text : '')).join('');
+    for (const seen of await Promise.all(events)) expect(text(seen)).toBe(sampleResult(40).text);
+    for (const consumer of consumers.splice(0)) await consumer.close({ timeoutMs: 0 });
+    await proxy.close();
   });
 
   it("is listed among the queue's workers, as BullMQ and Bull Board look for them", async () => {

@@ -1,5 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import { Redis, type RedisOptions } from 'ioredis';
+import { dropWhenSilent } from './reconnection.ts';
 import { connectTo, type RedisClient } from './redis-address.ts';
 
 /** Opens one more connection, under a name that Redis lists; tests pass their own to break it. */
@@ -17,6 +18,18 @@ export type ConnectionRole = 'commands-now' | 'commands' | 'blocking' | 'subscri
 const COMMAND_TIMEOUT_MS = 1_000;
 const READY_TIMEOUT_MS = 900;
 const LONGEST_RECONNECT_DELAY_MS = 1_000;
+/**
+ * Milliseconds that a connection may owe an answer and say nothing. A producer gives up on its commands long before; a
+ * worker is to sit out a standstill of Redis; who blocks does so for up to ten seconds.
+ */
+const LONGEST_SILENCE_MS: Readonly<Record<ConnectionRole, number>> = {
+  'commands-now': 3_000,
+  commands: 10_000,
+  subscriber: 10_000,
+  blocking: 15_000,
+};
+/** After so long without traffic the kernel asks whether the host is there: nothing else would on one that only listens. */
+const KEEP_ALIVE_MS = 10_000;
 
 /** Why a connection is not let in, while it is not. */
 const refusals = new WeakMap<RedisClient, Error>();
@@ -27,6 +40,7 @@ export function connector(redisUrl: string): Connect {
     // Without a listener ioredis prints every failed attempt; failures surface in the commands.
     redis.on('error', (error: Error) => void (isRefusal(error) ? refusals.set(redis, error) : refusals.delete(redis)));
     redis.on('ready', () => refusals.delete(redis));
+    dropWhenSilent(redis, LONGEST_SILENCE_MS[role]);
     // Every command that waits for the connection listens; their number is bounded by the callers.
     redis.setMaxListeners(0);
     return redis;
@@ -37,6 +51,7 @@ export function connector(redisUrl: string): Connect {
 export function connectionOptions(role: ConnectionRole): RedisOptions {
   const shared: RedisOptions = {
     connectTimeout: 1_500,
+    keepAlive: KEEP_ALIVE_MS,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times - 1, 5), LONGEST_RECONNECT_DELAY_MS),
   };
   if (role === 'commands-now') {

@@ -5,6 +5,8 @@ export interface TcpProxy {
   readonly url: string;
   /** Refuses and cuts everything, as a machine that is down. */
   down(): Promise<void>;
+  /** Nothing passes any more on the connections there are, as when a host vanished; new ones get through, as to its heir. */
+  vanish(): void;
   /** Accepts again, on the same port. */
   up(): Promise<void>;
   close(): Promise<void>;
@@ -42,6 +44,9 @@ export async function openTcpProxy(redisUrl: string): Promise<TcpProxy> {
     for (const socket of sockets) socket.destroy();
     if (closing !== undefined) await new Promise<void>((resolve) => closing.close(() => resolve()));
   };
+  const vanish = (): void => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
   await up();
-  return { url: `redis://127.0.0.1:${port}`, up, down, close: down };
+  return { url: `redis://127.0.0.1:${port}`, up, down, vanish, close: down };
 }
