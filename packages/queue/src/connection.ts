@@ -1,6 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import { Redis, type RedisOptions } from 'ioredis';
-import { dropWhenSilent } from './reconnection.ts';
+import { dropWhenSilent, reviveWhenEnded } from './reconnection.ts';
 import { connectTo, type RedisClient } from './redis-address.ts';
 
 /** Opens one more connection, under a name that Redis lists; tests pass their own to break it. */
@@ -41,6 +41,7 @@ export function connector(redisUrl: string): Connect {
     redis.on('error', (error: Error) => void (isRefusal(error) ? refusals.set(redis, error) : refusals.delete(redis)));
     redis.on('ready', () => refusals.delete(redis));
     dropWhenSilent(redis, LONGEST_SILENCE_MS[role]);
+    reviveWhenEnded(redis, LONGEST_RECONNECT_DELAY_MS);
     // Every command that waits for the connection listens; their number is bounded by the callers.
     redis.setMaxListeners(0);
     return redis;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModelKeys } from './keys.ts';
+import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
 
 /** Longest time without a look; BullMQ blocks no longer either. */
@@ -82,7 +83,7 @@ export class MarkerListener {
 
   /** The marker that was taken; undefined after `timeoutMs`, or when the connection broke. */
   async #block(timeoutMs: number): Promise<string | undefined> {
-    const watchdog = setTimeout(() => this.#blocking.disconnect(true), timeoutMs + WATCHDOG_MARGIN_MS);
+    const watchdog = setTimeout(() => dropConnection(this.#blocking), timeoutMs + WATCHDOG_MARGIN_MS);
     watchdog.unref();
     try {
       const reply = await this.#blocking.bzpopmin(this.#key, timeoutMs / 1000);

@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { type ConnectionRole, connector, promptly } from './connection.ts';
-import { dropWhenSilent } from './reconnection.ts';
+import { dropConnection, dropWhenSilent } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
+import { type FakeSentinel, openFakeSentinel } from './testing/sentinel.ts';
 import { openTcpProxy, type TcpProxy } from './testing/tcp-proxy.ts';
 import { eventually, soon } from './testing/waiting.ts';
 
@@ -22,8 +23,8 @@ describe('a connection', () => {
     await proxy.close();
   });
 
-  async function open(role: ConnectionRole): Promise<RedisClient> {
-    const redis = connector(proxy.url)(role);
+  async function open(role: ConnectionRole, url: string = proxy.url): Promise<RedisClient> {
+    const redis = connector(url)(role);
     opened.push(redis);
     await eventually(`${role} is ready`, () => redis.status === 'ready');
     return redis;
@@ -79,5 +80,58 @@ describe('a connection', () => {
     await Promise.all([1, 2, 3, 4, 5].map((n) => redis.blpop(`nobody-pushes-${n}`, 0.5)));
     expect(redis.stream).toBe(stream);
     expect(stream.destroyed).toBe(false);
+  });
+
+  describe('behind a Sentinel that does not answer', () => {
+    let sentinel: FakeSentinel;
+    beforeEach(async () => {
+      sentinel = await openFakeSentinel(proxy.url);
+    });
+    afterEach(() => sentinel.close());
+
+    async function lost(): Promise<{ redis: Redis; ends: () => number }> {
+      const redis = await open('blocking', sentinel.url);
+      if (!(redis instanceof Redis)) throw new Error('not one Redis');
+      let ends = 0;
+      redis.on('end', () => {
+        ends += 1;
+      });
+      sentinel.silent = true;
+      await proxy.down();
+      await eventually('it asks the Sentinel', () => redis.status === 'connecting');
+      return { redis, ends: () => ends };
+    }
+
+    async function found(redis: Redis): Promise<void> {
+      sentinel.silent = false;
+      await proxy.up();
+      await eventually('it is ready', () => redis.status === 'ready', 6_000);
+    }
+
+    it('goes on asking when it is to be dropped meanwhile', async () => {
+      const { redis, ends } = await lost();
+      dropConnection(redis);
+      // Longer than one question may take.
+      await sleep(2_500);
+      await found(redis);
+      expect(ends()).toBe(0);
+    });
+
+    it('comes back although it was told to begin again meanwhile, which ends it', async () => {
+      const { redis, ends } = await lost();
+      redis.disconnect(true);
+      await eventually('its end', () => ends() === 1);
+      await found(redis);
+    });
+
+    it('stays closed when it is closed meanwhile', async () => {
+      const { redis, ends } = await lost();
+      redis.disconnect();
+      await eventually('its end', () => ends() === 1);
+      sentinel.silent = false;
+      await proxy.up();
+      await sleep(1_500);
+      expect(redis.status).toBe('end');
+    });
   });
 });

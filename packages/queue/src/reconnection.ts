@@ -30,3 +30,34 @@ function watchSockets(redis: Redis, limitMs: number): void {
     stream.once('close', () => clearInterval(timer));
   });
 }
+
+/**
+ * Makes a connection anew, unless that is under way: ioredis's own `disconnect(true)` ends it for good while it asks
+ * the Sentinels where to connect to.
+ */
+export function dropConnection(client: RedisClient): void {
+  for (const redis of client instanceof Cluster ? client.nodes() : [client]) {
+    if (redis.status === 'ready' || redis.status === 'connect') redis.stream.destroy();
+  }
+}
+
+/**
+ * Connects again `delayMs` after a connection ended that nobody closed, where ioredis has given up: it was told to
+ * reconnect while it asked the Sentinels, or they named an address that is none. A Cluster does so by itself.
+ */
+export function reviveWhenEnded(redis: RedisClient, delayMs: number): void {
+  if (redis instanceof Cluster) return;
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  const disconnect = redis.disconnect.bind(redis);
+  redis.disconnect = (reconnect = false) => {
+    if (!reconnect) {
+      closed = true;
+      clearTimeout(timer);
+    }
+    disconnect(reconnect);
+  };
+  redis.on('end', () => {
+    if (!closed) timer = setTimeout(() => void redis.connect().catch(() => {}), delayMs);
+  });
+}

@@ -35,6 +35,8 @@ export function connectTo(redisUrl: string, options: RedisOptions): RedisClient 
       ...login,
       sentinels: nodes,
       name: sentinel,
+      // One that is there and does not answer would hold up the others for ever.
+      sentinelCommandTimeout: options.connectTimeout ?? 1_000,
       db: database,
       enableTLSForSentinelMode: 'tls' in login,
     });

@@ -4,10 +4,13 @@ import type { RequestEvent } from '@shoal/protocol';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { openCollectorConsumer } from './collector-consumer.ts';
+import { type Connect, connector } from './connection.ts';
 import type { ClaimedJob, Consumer } from './consumer.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
 import { type ModelQueue, openQueue } from './open-queue.ts';
+import type { RedisClient } from './redis-address.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
+import { openFakeSentinel } from './testing/sentinel.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { all, eventually, soon } from './testing/waiting.ts';
 
@@ -167,6 +170,36 @@ describe('replies', () => {
     clock.mockRestore();
     await job.complete(sampleResult(0));
     expect((await events).at(-1)?.type).toBe('completed');
+  });
+
+  it('reads on after master and Sentinel were away for long', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    const sentinel = await openFakeSentinel(proxy.url);
+    let blocking: RedisClient | undefined;
+    let ended = false;
+    const connect: Connect = (role, name) => {
+      const connection = connector(sentinel.url)(role, name);
+      if (role === 'blocking') blocking = connection.on('end', () => (ended = true));
+      return connection;
+    };
+    const far = openQueue({ redisUrl: sentinel.url, prefix, model: 'minnow', connect });
+    await far.ready();
+    const job = await submitted('a');
+    const events = all('the events', far.replies.attach('a'), 30_000);
+    await eventually('the reader is in the set', async () => (await redis.scard(keys.readers('a'))) === 1);
+    sentinel.silent = true;
+    await proxy.down();
+    // The blocking read is given up meanwhile.
+    await sleep(9_000);
+    expect(ended).toBe(false);
+    sentinel.silent = false;
+    await proxy.up();
+    await eventually('it is ready', () => blocking?.status === 'ready');
+    await append(job, 0, 2);
+    await job.complete(sampleResult(2));
+    expect(tokens(await events)).toEqual([0, 1]);
+    await far.close();
+    await Promise.all([proxy.close(), sentinel.close()]);
   });
 
   it('tells its readers when Redis stays away', async () => {

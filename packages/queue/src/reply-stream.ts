@@ -5,6 +5,7 @@ import { promptly } from './connection.ts';
 import type { ModelKeys } from './keys.ts';
 import { readReply } from './log-entry.ts';
 import { KEEP_STREAM } from './lua/attach.ts';
+import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
 
 const BLOCK_MS = 5_000;
@@ -82,7 +83,7 @@ export class ReplyStream {
   /** XREAD, with a watchdog: ioredis may lose track of a blocking command when a connection dies without a word. */
   async #read(): Promise<unknown> {
     const { blocking } = this.#options;
-    const watchdog = setTimeout(() => blocking.disconnect(true), WATCHDOG_MS);
+    const watchdog = setTimeout(() => dropConnection(blocking), WATCHDOG_MS);
     watchdog.unref();
     try {
       return await blocking.xread('COUNT', ENTRIES_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, this.#lastId);

@@ -44,6 +44,8 @@ export function breakableConnections(redisUrl: string): BreakableConnections {
         redis.options.retryStrategy = () => undefined;
         redis.sendCommand = () => new Promise(() => {});
         redis.stream?.destroy();
+        // Closed on purpose: nobody is to connect it again.
+        redis.disconnect();
       }
     },
     drop: () => {
