@@ -94,7 +94,7 @@ async function closeServer(
   timeoutMs: number,
 ): Promise<void> {
   // Browsers keep sockets open on which they never asked anything; without callers, none is worth waiting for.
-  const left = admission.close().then(() => app.server.closeAllConnections());
+  const left = admission.close(timeoutMs + 2 * LAST_BYTES_MS).then(() => app.server.closeAllConnections());
   const ending = setTimeout(() => shutdown.abort(), timeoutMs);
   const cutting = setTimeout(() => app.server.closeAllConnections(), timeoutMs + LAST_BYTES_MS);
   try {

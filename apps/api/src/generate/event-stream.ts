@@ -1,6 +1,7 @@
 import { ShoalError } from '@shoal/protocol';
 import type { FastifyReply } from 'fastify';
 import type { ServerDeps } from '../deps.ts';
+import { onDeparture } from '../plugins/departure.ts';
 
 export interface EventStreamOptions {
   /** Milliseconds of silence after which a comment is sent. */
@@ -93,21 +94,21 @@ export class EventStream {
 function waitForDrain(reply: FastifyReply, limitMs: number): Promise<void> {
   const response = reply.raw;
   return new Promise((resolve, reject) => {
+    let forgetCaller = (): void => {};
     const settle = (failure?: ShoalError): void => {
       clearTimeout(timer);
       response.off('drain', onDrain);
-      response.off('close', onClose);
+      forgetCaller();
       if (failure === undefined) resolve();
       else reject(failure);
     };
     const onDrain = (): void => settle();
-    const onClose = (): void => settle(new ShoalError('cancelled', 'the caller closed the connection'));
     const timer = setTimeout(() => {
       settle(new ShoalError('cancelled', `the caller did not read for ${limitMs} ms`));
       response.destroy();
     }, limitMs);
     response.once('drain', onDrain);
-    response.once('close', onClose);
+    forgetCaller = onDeparture(response, () => settle(new ShoalError('cancelled', 'the caller closed the connection')));
   });
 }
 

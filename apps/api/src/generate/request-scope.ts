@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { ShoalError } from '@shoal/protocol';
+import { onDeparture } from '../plugins/departure.ts';
 
 /** How long a request is worth working on: until its caller leaves, its deadline passes, or the process must go. */
 export interface RequestScope {
@@ -61,26 +62,23 @@ class Scope implements RequestScope {
   /** Among the open ones, while it is. */
   place: number | undefined;
   reason: ShoalError | undefined;
-  readonly #response: ServerResponse;
   readonly #onEnd: () => void;
-  readonly #onClose: () => void;
+  /** Listens no more for the departure of the caller. */
+  readonly #forgetCaller: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
   #listeners: (() => void)[] = [];
   /** Made when somebody asks for its signal: it is the costliest part of a request's own. */
   #controller: AbortController | undefined;
 
   constructor(response: ServerResponse, timeoutMs: number | undefined, onEnd: () => void) {
-    this.#response = response;
     this.#onEnd = onEnd;
-    this.#onClose = () => {
-      if (!response.writableFinished) this.abort(new ShoalError('cancelled', 'the caller closed the connection'));
-    };
     if (timeoutMs !== undefined) {
       const onDeadline = (): void => this.abort(tooLate(timeoutMs));
       this.#timer = setTimeout(onDeadline, timeoutMs + DEADLINE_GRACE_MS);
     }
-    response.once('close', this.#onClose);
-    if (response.destroyed) this.#onClose();
+    this.#forgetCaller = onDeparture(response, () => {
+      if (!response.writableFinished) this.abort(new ShoalError('cancelled', 'the caller closed the connection'));
+    });
   }
 
   get signal(): AbortSignal {
@@ -103,7 +101,7 @@ class Scope implements RequestScope {
 
   end(over = false): void {
     clearTimeout(this.#timer);
-    this.#response.off('close', this.#onClose);
+    this.#forgetCaller();
     this.#onEnd();
     if (!over) this.abort(ENDED);
   }

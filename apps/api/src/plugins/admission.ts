@@ -1,14 +1,15 @@
 import { ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
+import { onDeparture } from './departure.ts';
 import { routePath } from './route-path.ts';
 
 /** The door of this process: how many callers are inside, and whether it is still open. */
 export interface Admission {
   /**
    * From now on, every new request is turned away with `unavailable`, and connections end with their answer. Resolves
-   * once everybody inside has left.
+   * once everybody inside has left, or after `limitMs`.
    */
-  close(): Promise<void>;
+  close(limitMs: number): Promise<void>;
 }
 
 /** Milliseconds after which a caller who found the door closed, or the house full, may try another replica. */
@@ -36,18 +37,22 @@ export function installAdmission(app: App, options: { maxInFlight: number }): Ad
     const refused = refusal();
     if (refused !== undefined) return done(refused);
     inFlight += 1;
-    reply.raw.once('close', () => {
+    onDeparture(reply.raw, () => {
       inFlight -= 1;
       if (inFlight === 0) onEmpty();
     });
     done();
   });
   return {
-    close() {
+    close(limitMs) {
       open = false;
       return new Promise((resolve) => {
-        onEmpty = resolve;
-        if (inFlight === 0) resolve();
+        const limit = setTimeout(resolve, limitMs);
+        onEmpty = () => {
+          clearTimeout(limit);
+          resolve();
+        };
+        if (inFlight === 0) onEmpty();
       });
     },
   };

@@ -51,6 +51,44 @@ test('a caller who leaves before the answer cancels all its jobs', async () => {
   await vi.waitFor(() => expect(model.cancelled.sort()).toEqual(['r1-0', 'r1-1']));
 });
 
+/** Bytes of a POST that leaves its connection open. */
+const posted = (fields: object = {}): string => {
+  const { body } = completion(fields);
+  const head = ['POST /v1/completions HTTP/1.1', 'host: x', 'content-type: application/json'];
+  return `${head.join('\r\n')}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+};
+
+test('requests behind one that waits give up their places when their connection dies', async () => {
+  const { url, port, model, close } = await listen({ env: { MAX_QUEUE_SIZE: '4' } });
+  model.script = () => undefined;
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  socket.write(posted() + 'GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(3));
+  const status = async () => (await fetch(`${url}/v1/models`)).status;
+  await vi.waitFor(async () => expect(await status()).toBe(429));
+  socket.resetAndDestroy();
+  await vi.waitFor(async () => expect(await status()).toBe(200));
+  // Nobody is inside any more: nobody is waited for.
+  const closedAt = performance.now();
+  await close(60_000);
+  expect(performance.now() - closedAt).toBeLessThan(30_000);
+  server = undefined;
+});
+
+test('requests behind one that waits are cancelled when their connection dies', async () => {
+  const { port, model } = await listen();
+  model.script = () => undefined;
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => void warnings.push(warning);
+  process.on('warning', warned);
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  socket.write(posted().repeat(10) + posted({ stream: true }).repeat(10));
+  await vi.waitFor(() => expect(model.jobs.size).toBe(20));
+  socket.resetAndDestroy();
+  await vi.waitFor(() => expect([model.cancelled.length, model.listening]).toEqual([20, 0]));
+  process.off('warning', warned);
+  expect(warnings).toEqual([]);
+});
+
 test('a reader who leaves a job’s events does not cancel the job', async () => {
   const { url, model } = await listen();
   model.script = () => answer('hello', ['hel']).slice(0, 1);
