@@ -1,5 +1,6 @@
 import { type JobStatus, WebhookUrl } from '@shoal/protocol';
 import { z } from 'zod';
+import { type Fault, faultAmong, firstFault } from './first-fault.ts';
 import { type MessageField, MessagesField } from './messages.ts';
 import { type GenerationOptions, generationOptions, maxTokensField } from './options.ts';
 import { PromptField } from './prompt.ts';
@@ -78,12 +79,24 @@ const jobBody = z.looseObject(
 /** Most jobs of one submission. */
 const MAX_JOBS = 1000;
 
+const { $schema: _, ...JOB } = z.toJSONSchema(jobBody, { io: 'input' });
+
 /** Body of `POST /v1/jobs`. */
-export const JobsBody: z.ZodType<JobBody | JobBody[], unknown> = z
-  .union([jobBody, z.array(jobBody).min(1).max(MAX_JOBS)], {
-    error: `the body must be a job, or an array of 1 to ${MAX_JOBS} jobs`,
-  })
-  .meta({ examples: [{ endpoint: '/v1/completions', ...COMPLETION_EXAMPLE }] });
+export const JobsBody: z.ZodType<JobBody | JobBody[], unknown> = firstFault(faultInJobs, {
+  anyOf: [JOB, { type: 'array', items: JOB, minItems: 1, maxItems: MAX_JOBS }],
+  examples: [{ endpoint: '/v1/completions', ...COMPLETION_EXAMPLE }],
+});
+
+function faultInJobs(body: unknown): Fault | undefined {
+  if (!Array.isArray(body)) return faultInJob(body);
+  if (body.length >= 1 && body.length <= MAX_JOBS) return faultAmong(body, faultInJob);
+  return { message: `the body must be a job, or an array of 1 to ${MAX_JOBS} jobs` };
+}
+
+/** zod may look at one job: it can have no more faults than a job has fields. */
+function faultInJob(job: unknown): Fault | undefined {
+  return jobBody.safeParse(job).error?.issues[0];
+}
 
 /** A job's id in a path. */
 export const JobPath: z.ZodType<{ id: string }, unknown> = z.object({ id: z.string().max(128) });

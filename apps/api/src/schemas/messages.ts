@@ -1,13 +1,10 @@
 import type { ChatMessage, ChatRole } from '@shoal/protocol';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { type Fault, faultAmong, firstFault, within } from './first-fault.ts';
 import { isWellFormed, WELL_FORMED } from './well-formed.ts';
 
-const text = z.string().refine(isWellFormed, { error: WELL_FORMED });
-
-const textPart = z.object(
-  { type: z.literal('text', { error: 'only text parts are supported' }), text },
-  { error: 'must be a part {"type":"text","text":…}' },
-);
+const MAX_MESSAGES = 1000;
+const MAX_PARTS = 1000;
 
 const roles: {
   readonly system: ChatRole;
@@ -21,27 +18,65 @@ const roles: {
   assistant: 'assistant',
 };
 
-const message = z.object({
-  role: z.enum(['system', 'developer', 'user', 'assistant'], {
-    error: 'must be system, developer, user or assistant; tool messages are not supported',
-  }),
-  content: z.union([text, z.array(textPart).max(1000)], { error: 'must be a string or an array of text parts' }),
-});
-
 export interface MessageField {
   role: keyof typeof roles;
   content: string | { type: 'text'; text: string }[];
 }
 
-/** OpenAI's `messages`, text only. */
-export const MessagesField: z.ZodType<MessageField[], unknown> = z
-  .array(message, { error: 'must be an array of messages' })
-  .min(1, { error: 'must hold at least one message' })
-  .max(1000, { error: 'must hold at most 1,000 messages' })
-  .refine((messages) => messages.some(({ content }) => content.length > 0), {
-    error: 'must hold at least one message that is not empty',
-  })
-  .describe('The conversation so far; the model’s chat template turns it into a prompt.');
+const TEXT_PART = {
+  type: 'object',
+  properties: { type: { type: 'string', const: 'text' }, text: { type: 'string' } },
+  required: ['type', 'text'],
+};
+const MESSAGE = {
+  type: 'object',
+  properties: {
+    role: { type: 'string', enum: Object.keys(roles) },
+    content: { anyOf: [{ type: 'string' }, { type: 'array', items: TEXT_PART, maxItems: MAX_PARTS }] },
+  },
+  required: ['role', 'content'],
+};
+
+/** OpenAI's `messages`, text only. Fields that it does not name may be there. */
+export const MessagesField: z.ZodType<MessageField[], unknown> = firstFault(faultInMessages, {
+  ...{ type: 'array', items: MESSAGE, minItems: 1, maxItems: MAX_MESSAGES },
+  description: 'The conversation so far; the model’s chat template turns it into a prompt.',
+});
+
+function faultInMessages(messages: unknown): Fault | undefined {
+  if (!Array.isArray(messages)) return { message: 'must be an array of messages' };
+  if (messages.length === 0) return { message: 'must hold at least one message' };
+  if (messages.length > MAX_MESSAGES) return { message: 'must hold at most 1,000 messages' };
+  const fault = faultAmong(messages, faultInMessage);
+  if (fault !== undefined) return fault;
+  const saysSomething = messages.some(({ content }: MessageField) => content.length > 0);
+  return saysSomething ? undefined : { message: 'must hold at least one message that is not empty' };
+}
+
+function faultInMessage(message: unknown): Fault | undefined {
+  if (!isObject(message)) return { message: 'must be a message {"role":…,"content":…}' };
+  const { role, content } = message;
+  if (typeof role !== 'string' || !Object.hasOwn(roles, role)) {
+    return within({ message: 'must be system, developer, user or assistant; tool messages are not supported' }, 'role');
+  }
+  const fault = faultInContent(content);
+  return fault === undefined ? undefined : within(fault, 'content');
+}
+
+function faultInContent(content: unknown): Fault | undefined {
+  if (typeof content === 'string') return isWellFormed(content) ? undefined : { message: WELL_FORMED };
+  const areParts = Array.isArray(content) && content.length <= MAX_PARTS && content.every(isTextPart);
+  if (!areParts) return { message: 'must be a string or an array of text parts' };
+  return faultAmong(content, ({ text }) => (isWellFormed(text) ? undefined : within({ message: WELL_FORMED }, 'text')));
+}
+
+function isTextPart(part: unknown): boolean {
+  return isObject(part) && part.type === 'text' && typeof part.text === 'string';
+}
+
+function isObject(value: unknown): value is { [Key in 'role' | 'content' | 'type' | 'text']?: unknown } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 /** The conversation as the engine takes it: `developer` is `system`, text parts are joined. */
 export function chatMessages(messages: readonly MessageField[]): ChatMessage[] {

@@ -1,9 +1,13 @@
 import { LOWEST_PRIORITY } from '@shoal/protocol';
 import { z } from 'zod';
+import { type Fault, faultAmong, firstFault, within } from './first-fault.ts';
 import { isWellFormed, WELL_FORMED } from './well-formed.ts';
 
 const MAX_STOPS = 4;
+const MAX_STOP_LENGTH = 128;
+const MAX_STOP_TOKENS = 64;
 const MAX_BIASES = 1024;
+const MAX_BIAS = 100;
 const MAX_ANSWERS = 16;
 const TOKEN_ID = /^\d{1,7}$/;
 
@@ -46,7 +50,7 @@ export const maxTokensField: Optional<number> = z
   .nullish()
   .describe('Most tokens to generate; up to the context length if left out.');
 
-const stopText = z.string().min(1).max(128).refine(isWellFormed, { error: WELL_FORMED });
+const STOP = { type: 'string', minLength: 1, maxLength: MAX_STOP_LENGTH };
 
 /** `null` counts as left out, as at OpenAI. Ranges and meaning are those of `SamplingParams`. */
 export const generationOptions: OptionSchemas = {
@@ -79,11 +83,10 @@ export const generationOptions: OptionSchemas = {
     .max(2)
     .nullish()
     .describe('Above 1, makes tokens of prompt and answer less likely. Default 1.'),
-  logit_bias: z
-    .record(z.string().regex(TOKEN_ID), z.number().min(-100).max(100), {
-      error: 'must map token ids to numbers from -100 to 100',
-    })
-    .refine((bias) => Object.keys(bias).length <= MAX_BIASES, { error: `must have at most ${MAX_BIASES} entries` })
+  logit_bias: firstFault<Record<string, number>>(faultInBiases, {
+    ...{ type: 'object', propertyNames: { type: 'string', pattern: TOKEN_ID.source }, maxProperties: MAX_BIASES },
+    additionalProperties: { type: 'number', minimum: -MAX_BIAS, maximum: MAX_BIAS },
+  })
     .nullish()
     .describe('Added to the logits of tokens, by token id: −100 … 100.'),
   n: z.int().min(1).max(MAX_ANSWERS).nullish().describe(`Answers to each prompt, 1 … ${MAX_ANSWERS}. Default 1.`),
@@ -92,15 +95,14 @@ export const generationOptions: OptionSchemas = {
     .min(0)
     .nullish()
     .describe('The same seed gives the same answer. If left out, a random one is chosen and returned.'),
-  stop: z
-    .union([stopText, z.array(stopText).max(MAX_STOPS)], {
-      error: `must be a string or up to ${MAX_STOPS} strings of 1 to 128 characters`,
-    })
+  stop: firstFault<string | string[]>(faultInStop, {
+    anyOf: [STOP, { type: 'array', items: STOP, maxItems: MAX_STOPS }],
+  })
     .nullish()
     .describe('Text at which generation ends; not part of the answer.'),
-  stop_token_ids: z
-    .array(z.int().min(0))
-    .max(64)
+  stop_token_ids: firstFault<number[]>(faultInStopTokens, {
+    ...{ type: 'array', items: { type: 'integer', minimum: 0 }, maxItems: MAX_STOP_TOKENS },
+  })
     .nullish()
     .describe('Tokens at which generation ends; not part of the text.'),
   min_tokens: z.int().min(0).max(1_000_000).nullish().describe('The answer does not end before so many tokens.'),
@@ -119,3 +121,39 @@ export const generationOptions: OptionSchemas = {
     .nullish()
     .describe('Milliseconds from acceptance after which the answer is worthless.'),
 };
+
+function faultInBiases(biases: unknown): Fault | undefined {
+  if (typeof biases !== 'object' || biases === null || Array.isArray(biases)) {
+    return { message: `must map token ids to numbers from ${-MAX_BIAS} to ${MAX_BIAS}` };
+  }
+  const entries = Object.entries(biases);
+  if (entries.length > MAX_BIASES) return { message: `must have at most ${MAX_BIASES} entries` };
+  for (const [id, bias] of entries) {
+    if (!TOKEN_ID.test(id)) return within({ message: 'is no token id' }, id);
+    const isBias = typeof bias === 'number' && Math.abs(bias) <= MAX_BIAS;
+    if (!isBias) return within({ message: `must be a number from ${-MAX_BIAS} to ${MAX_BIAS}` }, id);
+  }
+  return undefined;
+}
+
+function faultInStop(stop: unknown): Fault | undefined {
+  const stops: unknown[] = Array.isArray(stop) ? stop : [stop];
+  if (stops.length > MAX_STOPS || stops.some((text) => typeof text !== 'string')) {
+    return { message: `must be a string or up to ${MAX_STOPS} strings` };
+  }
+  const fault = faultAmong(stops, faultInStopText);
+  return fault === undefined || Array.isArray(stop) ? fault : { message: fault.message };
+}
+
+function faultInStopText(text: unknown): Fault | undefined {
+  const { length } = String(text);
+  if (length < 1 || length > MAX_STOP_LENGTH) return { message: `must have 1 to ${MAX_STOP_LENGTH} characters` };
+  return isWellFormed(String(text)) ? undefined : { message: WELL_FORMED };
+}
+
+function faultInStopTokens(ids: unknown): Fault | undefined {
+  if (!Array.isArray(ids) || ids.length > MAX_STOP_TOKENS) {
+    return { message: `must be an array of at most ${MAX_STOP_TOKENS} token ids` };
+  }
+  return faultAmong(ids, (id) => (Number.isSafeInteger(id) && id >= 0 ? undefined : { message: 'must be a token id' }));
+}
