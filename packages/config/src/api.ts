@@ -51,7 +51,7 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     env: 'TENANT_TOKENS_PER_MINUTE',
     default: 0,
     unit: 'tokens',
-    doc: 'Tokens of prompts and answers that one tenant may use in a minute, over all API processes; beyond it 429 `rate_limit_exceeded`. Jobs count when they are submitted, by what they may use. 0: any number.',
+    doc: 'Tokens of prompts and answers that one tenant may use in a minute, over all API processes; beyond it 429 `rate_limit_exceeded`. A request that breaks off counts its prompt and what had come of the answer. Jobs count when they are submitted, by what they may use: the prompt (estimated from its length), and for each answer `max_tokens`, or the rest of the context. 0: any number.',
   },
   reuseAnswers: {
     ...flag(),

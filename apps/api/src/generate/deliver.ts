@@ -87,12 +87,14 @@ async function followAll(
 ): Promise<Answer[]> {
   const follow = async (job: SubmittedJob): Promise<Answer> => {
     const first = job.index * (spec.params.n ?? 1);
+    let counted = job.promptTokens;
     const result = await followJob(job, scope, (event) => {
-      measure.firstToken();
+      measure.arrived(event.tokenIds.length);
+      counted += event.tokenIds.length;
       if (event.promptText !== undefined && spec.echo !== undefined) spec.echo[job.index] = event.promptText;
       return onTokens(first, event);
     });
-    measure.result(result);
+    measure.result(result, counted);
     const answer = { jobId: job.id, first, echo: spec.echo?.[job.index] ?? '', result };
     await onAnswer(answer);
     return answer;

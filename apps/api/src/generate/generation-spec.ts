@@ -109,14 +109,19 @@ function promptBytes(input: GenerationInput): number {
   return 0;
 }
 
-const USUAL_TOKENS = 256;
 const BYTES_PER_TOKEN = 4;
 
+/** Tokens of a prompt; of text an estimate, as only a worker knows them. */
+export function promptTokensOf(input: GenerationInput): number {
+  if ('promptTokenIds' in input) return input.promptTokenIds.length;
+  return Math.ceil(promptBytes(input) / BYTES_PER_TOKEN);
+}
+
 /** Tokens of prompts and answers that a request may come to, for accounts that cannot wait for its end. */
-export function expectedTokens({ inputs, params }: GenerationSpec): number {
-  const answer = (params.maxTokens ?? USUAL_TOKENS) * (params.n ?? 1);
-  const prompts = inputs.map((input) =>
-    'promptTokenIds' in input ? input.promptTokenIds.length : Math.ceil(promptBytes(input) / BYTES_PER_TOKEN),
-  );
-  return prompts.reduce((sum, prompt) => sum + prompt + answer, 0);
+export function expectedTokens({ inputs, params }: GenerationSpec, { maxModelLen }: ModelCard): number {
+  const { maxTokens = maxModelLen, n = 1 } = params;
+  return inputs.map(promptTokensOf).reduce((sum, prompt) => {
+    const answer = Math.min(maxTokens, Math.max(0, maxModelLen - prompt));
+    return sum + prompt + answer * n;
+  }, 0);
 }

@@ -5,11 +5,12 @@ import type { ApiMetrics } from '@shoal/telemetry';
 export interface RequestMeasure {
   /** Known once the model is found; an unknown name never becomes a label. */
   model: string;
-  /** Tokens of prompts and answers so far. */
+  /** Tokens of prompts and answers so far; until a job's result is there, those of its prompt are estimated. */
   tokens: number;
-  /** Call it at every token: only the first counts. */
-  firstToken(): void;
-  result(result: GenerateResult): void;
+  /** Tokens of an answer, as they come. */
+  arrived(tokens: number): void;
+  /** The end of one job. `counted` is what `tokens` holds of it. */
+  result(result: GenerateResult, counted: number): void;
   /** Exactly once, with `completed` or the error code. */
   done(outcome: string): void;
 }
@@ -22,13 +23,14 @@ export function measureRequest(metrics: ApiMetrics, clock: () => number, endpoin
   return {
     model: '',
     tokens: 0,
-    firstToken() {
+    arrived(tokens) {
+      this.tokens += tokens;
       if (waiting) metrics.timeToFirstToken.observe({ model: this.model }, seconds());
       waiting = false;
     },
-    result({ usage, ride, timings }) {
+    result({ usage, ride, timings }, counted) {
       const { model } = this;
-      this.tokens += usage.promptTokens + usage.completionTokens;
+      this.tokens += usage.promptTokens + usage.completionTokens - counted;
       metrics.promptTokens.inc({ model }, usage.promptTokens);
       metrics.generationTokens.inc({ model }, usage.completionTokens);
       metrics.batchSize.observe({ model }, ride.batchSize);

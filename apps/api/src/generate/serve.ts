@@ -48,6 +48,8 @@ export async function serveGeneration(
     const model = await findModel(context, spec.model);
     measure.model = model.card.name;
     const { meta, jobs } = await accept(context, spec, model, { call, timeoutMs, scope });
+    // Charged from here on, however soon its caller leaves.
+    measure.tokens = jobs.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
     const ids = jobs.map((job) => job.id);
     cancel = () => cancelQuietly(model, ids);
     reply.header('x-shoal-job-id', ids.join(','));

@@ -2,7 +2,7 @@ import type { ApiConfig } from '@shoal/config';
 import { type GenerateRequest, REQUEST_VERSION, type RequestEvent } from '@shoal/protocol';
 import { sharingKey } from '@shoal/queue';
 import type { ServedModel } from '../models.ts';
-import type { GenerationSpec } from './generation-spec.ts';
+import { type GenerationSpec, promptTokensOf } from './generation-spec.ts';
 import type { RequestScope } from './request-scope.ts';
 
 /** One job of a request that was accepted. */
@@ -10,6 +10,8 @@ export interface SubmittedJob {
   readonly id: string;
   /** Index of its input. */
   readonly index: number;
+  /** Tokens of its prompt; of text an estimate. */
+  readonly promptTokens: number;
   /** What its worker tells, to the terminal event. */
   readonly events: AsyncIterable<RequestEvent>;
 }
@@ -30,6 +32,7 @@ export interface SubmissionOptions {
 /** One payload, and under which key others may share its generation. */
 export interface Draft {
   request: GenerateRequest;
+  promptTokens: number;
   sharingKey: string | undefined;
 }
 
@@ -58,7 +61,7 @@ export async function submitAndListen(
 }
 
 async function submitOne(
-  { request, sharingKey }: Draft,
+  { request, promptTokens, sharingKey }: Draft,
   { producer, replies }: ServedModel,
   { id, index, scope }: { id: string; index: number; scope: RequestScope },
   priority: number,
@@ -68,13 +71,13 @@ async function submitOne(
     await producer.submit(request, { id, priority, sharingKey, checked: true });
     const events = replies.attach(id);
     scope.onAbort(() => events.close());
-    return { id, index, events };
+    return { id, index, promptTokens, events };
   }
   // The ear opens before the job exists, so that no event can come too early.
   const events = replies.listen(id);
   scope.onAbort(() => events.close());
   await producer.submit({ replyTo: replies.replyTo, ...request }, { id, priority, checked: true });
-  return { id, index, events };
+  return { id, index, promptTokens, events };
 }
 
 /** The payloads of a request's jobs, each with a seed. */
@@ -95,6 +98,7 @@ export function draftsOf(
     } as const;
     return {
       request: { ...asked, params: { ...spec.params, seed } },
+      promptTokens: promptTokensOf(input),
       // Asked before the request gets a seed by chance: only its own seed, or none needed, makes it shareable.
       sharingKey: options.reuse ? sharingKey(asked, card.revision) : undefined,
     };

@@ -5,7 +5,13 @@ import type { ServerDeps } from '../deps.ts';
 import type { ServedModel } from '../models.ts';
 import { ChatBody, CompletionBody, type JobBody } from '../schemas/bodies.ts';
 import { validate } from '../schemas/validate.ts';
-import { checkAgainstModel, type GenerationSpec, specOfChat, specOfCompletion } from './generation-spec.ts';
+import {
+  checkAgainstModel,
+  expectedTokens,
+  type GenerationSpec,
+  specOfChat,
+  specOfCompletion,
+} from './generation-spec.ts';
 import { findModel } from './serve.ts';
 import { type Draft, draftsOf } from './submission.ts';
 
@@ -18,6 +24,8 @@ export interface AcceptedJob {
   model: string;
   /** It was submitted before, under the same idempotency key. */
   again: boolean;
+  /** Tokens that it may use; none where it was submitted before. */
+  tokens: number;
 }
 
 /** A job about to be submitted. */
@@ -26,6 +34,8 @@ interface JobDraft extends Draft {
   id: string;
   model: ServedModel;
   priority: number;
+  /** Tokens that it may use. */
+  tokens: number;
 }
 
 /** Who submits, and on what terms. */
@@ -88,14 +98,16 @@ export async function submitJobs(
   if (draft === undefined || drafts.length > 1 || caller.key === undefined) {
     return drafts.map((each, index) => {
       const { again = false, ...place } = places[index] ?? {};
-      return { view: { ...unseen(deps, each), ...place }, model: each.model.card.name, again };
+      const view = { ...unseen(deps, each), ...place };
+      return { view, model: each.model.card.name, again, tokens: again ? 0 : each.tokens };
     });
   }
   // It is accepted, or was before: not being able to look at it now changes nothing of that.
   const view = await draft.model.producer.view(draft.id).catch(() => undefined);
   if (view !== undefined && view.fingerprint !== draft.request.fingerprint) throw conflict();
   const again = places[0]?.again === true;
-  return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name, again }];
+  const tokens = again ? 0 : draft.tokens;
+  return [{ view: view ?? unseen(deps, draft), model: draft.model.card.name, again, tokens }];
 }
 
 /** The job that was submitted under the caller's key before, if there is one; throws when it was another one. */
@@ -109,7 +121,7 @@ export async function submittedBefore(
   const view = await model.producer.view(idUnder(key, tenant));
   if (view === undefined) return undefined;
   if (view.fingerprint !== fingerprintOf(spec)) throw conflict();
-  return { view, model: model.card.name, again: true };
+  return { view, model: model.card.name, again: true, tokens: 0 };
 }
 
 async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
@@ -127,12 +139,13 @@ async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: 
   });
   if (draft === undefined) throw new RangeError('a job has one input');
   const { priority } = spec;
-  if (key === undefined) return { id: deps.randomId(), model, priority, webhookUrl, ...draft };
+  const tokens = expectedTokens(spec, model.card);
+  if (key === undefined) return { id: deps.randomId(), model, priority, tokens, webhookUrl, ...draft };
 
   const id = idUnder(key, tenant);
   await refuseElsewhere(deps, id, model);
   const request = { fingerprint: fingerprintOf(spec), ...draft.request };
-  return { id, model, priority, webhookUrl, ...draft, request };
+  return { id, model, priority, tokens, webhookUrl, ...draft, request };
 }
 
 /** Refuses what could never be told. */

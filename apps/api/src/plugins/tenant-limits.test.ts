@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
-import { testServer } from '../testing/test-server.ts';
+import { expect, test, vi } from 'vitest';
+import { answer } from '../testing/memory-models.ts';
+import { eventsOf, testServer } from '../testing/test-server.ts';
 import { ProcessLedger } from './process-ledger.ts';
 import { TenantLimits } from './tenant-limits.ts';
 
@@ -73,6 +74,47 @@ test('a job is taken off when it is submitted, by what it may use', async () => 
   const headers = [await submit(), await submit()].map((response) => response.headers['x-ratelimit-remaining-tokens']);
   expect(headers).toEqual(['100', '37']);
   expect((await submit()).statusCode).toBe(429);
+});
+
+test('a job without max_tokens may use the rest of the context', async () => {
+  const env = { API_KEYS: 'acme:acme-key-1', TENANT_TOKENS_PER_MINUTE: '10000' };
+  const { app } = testServer({ env });
+  const submit = (fields: object) =>
+    app.inject({
+      ...{ method: 'POST', url: '/v1/jobs', headers: { authorization: 'Bearer acme-key-1' } },
+      payload: { endpoint: '/v1/completions', model: 'minnow', prompt: 'twelve bytes', n: 2, ...fields },
+    });
+  const asked = [{}, { max_tokens: 100_000 }, { prompt: Array(12).fill(1) }, {}];
+  const left: number[] = [];
+  for (const fields of asked) left.push(Number((await submit(fields)).headers['x-ratelimit-remaining-tokens']));
+  // Of 512: two answers of 509 tokens, twice, then two of 500.
+  expect(left).toEqual([10_000, 8_979, 7_958, 6_946]);
+});
+
+test('who leaves before the end has used the prompt and what had come', async () => {
+  const env = { API_KEYS: 'acme:acme-key-1', TENANT_TOKENS_PER_MINUTE: '100' };
+  const server = testServer({ env });
+  server.model.script = () => answer('hello', [...'hello']).slice(0, 5);
+  const url = await server.app.listen({ port: 0, host: '127.0.0.1' });
+  const ask = (fields: object, signal: AbortSignal | null = null) =>
+    fetch(`${url}/v1/completions`, {
+      ...{ method: 'POST', signal, body: JSON.stringify({ model: 'minnow', prompt: 'twelve bytes', ...fields }) },
+      headers: { authorization: 'Bearer acme-key-1', 'content-type': 'application/json' },
+    });
+  // What names no model that is served uses nothing.
+  const left = async () => Number((await ask({ model: 'shark' })).headers.get('x-ratelimit-remaining-tokens'));
+  const caller = new AbortController();
+  const body = (await ask({ stream: true }, caller.signal)).body?.getReader();
+  let text = '';
+  while (eventsOf(text).length < 5) text += new TextDecoder().decode((await body?.read())?.value);
+  caller.abort();
+  await vi.waitFor(async () => expect(await left()).toBe(100 - 3 - 5));
+
+  // At the end the worker's own count stands: three of the prompt and two of the answer.
+  server.model.script = () => answer('hello', [...'hello']);
+  await (await ask({})).text();
+  expect(await left()).toBe(100 - 3 - 5 - 5);
+  await server.close(0);
 });
 
 test('over HTTP: 429 with the time to wait, for completions and jobs, until tokens are back', async () => {

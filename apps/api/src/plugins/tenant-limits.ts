@@ -23,7 +23,8 @@ const HOLD_MARGIN_MS = 60_000;
 /**
  * Keeps one tenant from using up the service for the others. All replicas share the ledger; where nothing is limited, it
  * is not asked. What a request will use is not known before it ends: it is let in while anything is left, and what it
- * used is taken off afterwards. (Jobs are taken off when they are submitted, by what they may use.)
+ * used is taken off afterwards, also where its caller left before the end. (Jobs are taken off when they are submitted,
+ * by what they may use.)
  */
 export class TenantLimits {
   readonly #options: TenantLimitsOptions;

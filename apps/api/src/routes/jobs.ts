@@ -3,7 +3,6 @@ import type { FastifyReply } from 'fastify';
 import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
-import { expectedTokens } from '../generate/generation-spec.ts';
 import { jobJson } from '../generate/job-shape.ts';
 import { listJobs } from '../generate/list-jobs.ts';
 import { mayReuse } from '../generate/submission.ts';
@@ -130,6 +129,6 @@ async function submitWithinLimits(
   }
   reply.headers(visit.headers);
   const jobs = await submitJobs(context, specs, caller);
-  visit.leave(specs.reduce((sum, spec, index) => sum + (jobs[index]?.again === true ? 0 : expectedTokens(spec)), 0));
+  visit.leave(jobs.reduce((sum, { tokens }) => sum + tokens, 0));
   return jobs;
 }
