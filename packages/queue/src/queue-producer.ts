@@ -119,6 +119,7 @@ class QueueProducer implements Producer {
       list: listed ? listName(request.tenant) : '',
       trace: activeTraceContext(),
       hook: webhookUrl,
+      tenant: request.tenant ?? '',
       shared: sharingKey === '' ? undefined : { key: sharingKey, record: id },
     });
     const reply = await promptly(this.#submissions, (redis) => SUBMIT.run(redis, this.#keys.bull, args));

@@ -5,11 +5,12 @@ import { openConsumer } from './bulk-consumer.ts';
 import type { ClaimedJob } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { modelKeys } from './keys.ts';
+import { MAX_TENANT_WEBHOOKS } from './lua/webhooks.ts';
 import type { Producer } from './producer.ts';
 import { openProducer } from './queue-producer.ts';
 import { sampleRequest, sampleResult } from './testing/requests.ts';
 import { eventually } from './testing/waiting.ts';
-import { openWebhookOutbox, type WebhookOutbox } from './webhook-outbox.ts';
+import { type CallBound, openWebhookOutbox, type WebhookOutbox } from './webhook-outbox.ts';
 
 const redisUrl = inject('redisUrl');
 const url = 'https://example.com/hook';
@@ -45,6 +46,7 @@ function work(handle: (job: ClaimedJob) => void, options: Partial<ConsumerOption
 
 /** Makes a call due that is leased, or waits for its next attempt. */
 const makeDue = (id: string) => redis.zadd(`${modelKeys(prefix, 'minnow').own}webhooks`, 0, id);
+const ANY: CallBound = { most: 100, underWay: new Map() };
 const statesOf = async (id: string) => (await producer.view(id))?.webhook;
 
 test('every end of a job is put into the outbox, with the end itself', async () => {
@@ -114,10 +116,9 @@ test('one receiver gets so many calls at a time; those to others are not held up
   await producer.submit(sampleRequest(), other);
   await producer.cancel('d');
   const take = async (limit: number, ...underWay: [string, number][]) =>
-    (await outbox.take(limit, 60_000, { most: 2, underWay: new Map(underWay) })).map(({ jobId, host }) => [
-      jobId,
-      host,
-    ]);
+    (await outbox.take(limit, 60_000, { hosts: { most: 2, underWay: new Map(underWay) }, tenants: ANY })).map(
+      ({ jobId, host }) => [jobId, host],
+    );
   expect(await take(1, ['example.com', 2])).toEqual([['d', 'example.org:8443']]);
   for (const id of ['a', 'b', 'c']) await makeDue(id);
   expect(await take(10, ['example.com', 1])).toEqual([['a', 'example.com']]);
@@ -125,6 +126,53 @@ test('one receiver gets so many calls at a time; those to others are not held up
   // What was passed over was no attempt.
   expect(await statesOf('b')).toEqual({ state: 'pending', attempts: 0 });
   expect((await take(10)).map(([id]) => id)).toEqual(['b', 'c']);
+});
+
+test('one tenant gets so many calls at a time, whatever their hosts; those of others, and of nobody, come first', async () => {
+  const submitted = async (id: string, tenant: string | undefined) => {
+    const webhookUrl = `https://${id}.example.com/`;
+    await producer.submit(sampleRequest({ tenant }), { id, priority: 5, webhookUrl });
+    await producer.cancel(id);
+  };
+  for (const id of ['a', 'b', 'c']) await submitted(id, 'acme');
+  await submitted('d', 'beta');
+  for (const id of ['e', 'f', 'g']) await submitted(id, undefined);
+  const take = async (limit: number, ...underWay: [string, number][]) =>
+    (await outbox.take(limit, 60_000, { hosts: ANY, tenants: { most: 2, underWay: new Map(underWay) } })).map(
+      ({ jobId, tenant }) => [jobId, tenant],
+    );
+  expect(await take(1, ['acme', 2])).toEqual([['d', 'beta']]);
+  for (const id of ['a', 'b', 'c']) await makeDue(id);
+  expect((await take(10)).map(([id]) => id)).toEqual(['a', 'b', 'e', 'f', 'g']);
+  await makeDue('c');
+  expect(await take(10)).toEqual([['c', 'acme']]);
+});
+
+test('a tenant whose calls wait by the thousand submits no more; others do, and itself when they are told', async () => {
+  const { own } = modelKeys(prefix, 'minnow');
+  const hooked = { priority: 5, webhookUrl: url };
+  await producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'a', ...hooked });
+  await producer.cancel('a');
+  const late = Date.now() + 60_000;
+  const others = Array.from({ length: MAX_TENANT_WEBHOOKS - 1 }, (_, at) => [late, `x${at}`]).flat();
+  await redis.zadd(`${own}webhooks:acme`, ...others);
+  const submitting = producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'b', ...hooked });
+  await expect(submitting).rejects.toMatchObject({ code: 'queue_full' });
+  await producer.submit(sampleRequest({ tenant: 'beta' }), { id: 'c', ...hooked });
+  await producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'd', priority: 5 });
+
+  const [call] = await outbox.take(1, 60_000);
+  if (call === undefined) throw new Error('a call');
+  expect(call).toMatchObject({ jobId: 'a', tenant: 'acme' });
+  await outbox.settle(call, { state: 'delivered' });
+  await producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'b', ...hooked });
+  await producer.cancel('b');
+  // What is taken back, and what is kept no longer, waits no more either.
+  await producer.withdraw('b', 'acme');
+  expect(await redis.zcard(`${own}webhooks:acme`)).toBe(MAX_TENANT_WEBHOOKS - 1);
+  await redis.zadd(`${own}webhooks:acme`, 1, 'x0');
+  await producer.submit(sampleRequest({ tenant: 'acme' }), { id: 'e', ...hooked });
+  expect(await redis.zcard(`${own}webhooks:acme`)).toBe(MAX_TENANT_WEBHOOKS - 2);
 });
 
 test('how a call went is known for as long as its job, also of one that a stranger cancelled', async () => {

@@ -19,6 +19,8 @@ export interface WebhookCall {
   attempt: number;
   /** Name and port of the URL, by which calls are counted that are under way to one receiver. */
   host: string;
+  /** Whose call it is; absent where no tenant is known. */
+  tenant?: string;
 }
 
 /** How an attempt went. `failed` is for good; `pending` is tried again after `delayMs`. */
@@ -34,17 +36,25 @@ export type WebhookOutcome =
  */
 export interface WebhookOutbox {
   /**
-   * Calls that are due, at most `limit`, which nobody else takes for `leaseMs`. With `hosts`, none beyond `most` to one
-   * host, of which `underWay` are being made: a receiver that does not answer holds nobody else up.
+   * Calls that are due, at most `limit`, which nobody else takes for `leaseMs`. With `bounds`, none beyond them: receivers
+   * that do not answer hold up neither others nor another tenant's.
    */
-  take(limit: number, leaseMs: number, hosts?: HostBound): Promise<WebhookCall[]>;
+  take(limit: number, leaseMs: number, bounds?: CallBounds): Promise<WebhookCall[]>;
   settle(call: WebhookCall, outcome: WebhookOutcome): Promise<void>;
   close(): void;
 }
 
-export interface HostBound {
-  /** Calls to one host at a time, ≥ 1. */
+export interface CallBounds {
+  /** To one host. */
+  hosts: CallBound;
+  /** Of one tenant; calls that belong to none are not bound by it. */
+  tenants: CallBound;
+}
+
+export interface CallBound {
+  /** Calls at a time, ≥ 1. */
   most: number;
+  /** How many are being made, by name. */
   underWay: ReadonlyMap<string, number>;
 }
 
@@ -71,15 +81,17 @@ const Row = z
     z.coerce.number(),
     z.number(),
     z.string(),
+    z.string(),
   ])
   .transform(
-    ([jobId, url, outcome, reason, endedAt, attempt, host]): WebhookCall => ({
+    ([jobId, url, outcome, reason, endedAt, attempt, host, tenant]): WebhookCall => ({
       ...{ jobId, url, outcome, endedAt, attempt, host },
+      ...(tenant === '' ? {} : { tenant }),
       ...(outcome === 'failed' ? { error: errorOf(reason) } : {}),
     }),
   );
 
-const ANY_HOST: HostBound = { most: Number.MAX_SAFE_INTEGER, underWay: new Map() };
+const ANY: CallBound = { most: Number.MAX_SAFE_INTEGER, underWay: new Map() };
 
 class RedisWebhookOutbox implements WebhookOutbox {
   readonly #keys: ModelKeys;
@@ -90,9 +102,14 @@ class RedisWebhookOutbox implements WebhookOutbox {
     this.#redis = redis;
   }
 
-  async take(limit: number, leaseMs: number, hosts: HostBound = ANY_HOST): Promise<WebhookCall[]> {
+  async take(
+    limit: number,
+    leaseMs: number,
+    { hosts, tenants }: CallBounds = { hosts: ANY, tenants: ANY },
+  ): Promise<WebhookCall[]> {
     const { bull, own } = this.#keys;
-    const args = [own, limit, leaseMs, hosts.most, ...[...hosts.underWay].flat()];
+    const underWay = [...hosts.underWay, ...tenants.underWay].flat();
+    const args = [own, limit, leaseMs, hosts.most, tenants.most, hosts.underWay.size, ...underWay];
     const reply = await promptly(this.#redis, (redis) => TAKE_WEBHOOKS.run(redis, bull, args));
     return z.array(Row).parse(reply);
   }

@@ -95,9 +95,9 @@ function replica(
 }
 
 /** A job that ends at once, by being cancelled while it waits. */
-async function endJob(id: string, webhookUrl: string, on: Producer = producer): Promise<void> {
+async function endJob(id: string, webhookUrl: string, on: Producer = producer, tenant?: string): Promise<void> {
   const params = { temperature: 0, topP: 1, topK: 0, stop: [] };
-  await on.submit({ v: 1, prompt: 'hi', params }, { id, priority: 5, webhookUrl });
+  await on.submit({ v: 1, prompt: 'hi', params, tenant }, { id, priority: 5, webhookUrl });
   await on.cancel(id);
 }
 
@@ -200,6 +200,20 @@ describe('a webhook', () => {
     await until(async () => expect(await webhookOf('a')).toMatchObject({ state: 'delivered' }));
     expect(received).toHaveLength(1);
     expect(dead.received.length).toBeLessThanOrEqual(4);
+  });
+
+  test('of one tenant does not wait behind those of another whose receivers never answer', async () => {
+    const dead = [];
+    for (let n = 0; n < 40; n += 1) {
+      const hanging = await receiver(undefined);
+      dead.push(hanging);
+      await endJob(`dead-${n}`, hanging.url, producer, 'acme');
+    }
+    const { url } = await receiver(200);
+    await endJob('a', url, producer, 'beta');
+    replica({ webhookTimeoutMs: 600_000 });
+    await until(async () => expect(await webhookOf('a')).toMatchObject({ state: 'delivered' }));
+    expect(dead.filter(({ received }) => received.length > 0).length).toBeLessThanOrEqual(8);
   });
 
   test('of one model does not wait behind those of another whose receivers never answer', async () => {

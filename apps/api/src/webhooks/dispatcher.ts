@@ -25,9 +25,10 @@ export interface DispatcherOptions {
   resolve?: Resolve;
 }
 
-/** Calls under way at once: of all models together, of one model, and to one host. */
+/** Calls under way at once: of all models together, of one model, of one tenant, and to one host. */
 const AT_ONCE = 32;
 const PER_MODEL = 16;
+const PER_TENANT = 8;
 const PER_HOST = 4;
 const SHORTEST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 900_000;
@@ -35,13 +36,14 @@ const LONGEST_PAUSE_MS = 900_000;
 /**
  * Makes the calls that wait in the models' outboxes. Every replica of the API runs one; leases keep them apart, and the
  * outboxes keep what a replica took along when it died. A receiver that does not answer holds up calls to itself alone,
- * and all that go out for one model leave room for the others.
+ * all of one tenant leave room for other tenants, and all that go out for one model for the others.
  */
 export class WebhookDispatcher {
   readonly #options: DispatcherOptions;
   readonly #outboxes = new Map<string, WebhookOutbox>();
   readonly #calls = new Set<Promise<void>>();
   readonly #ofModel = new Tally();
+  readonly #ofTenant = new Tally();
   readonly #toHost = new Tally();
   /** Models whose outbox could not be read, and it was told. */
   readonly #failing = new Set<string>();
@@ -102,7 +104,10 @@ export class WebhookDispatcher {
   /** What one model's outbox has for us; nothing when it cannot be read, which keeps the others from nothing. */
   async #take(model: string, room: number, leaseMs: number): Promise<WebhookCall[]> {
     try {
-      const calls = await this.#outbox(model).take(room, leaseMs, { most: PER_HOST, underWay: this.#toHost.all });
+      const calls = await this.#outbox(model).take(room, leaseMs, {
+        hosts: { most: PER_HOST, underWay: this.#toHost.all },
+        tenants: { most: PER_TENANT, underWay: this.#ofTenant.all },
+      });
       this.#failing.delete(model);
       return calls;
     } catch (error) {
@@ -120,6 +125,7 @@ export class WebhookDispatcher {
 
   #begin(model: ServedModel, outbox: WebhookOutbox, call: WebhookCall): void {
     this.#ofModel.add(model.card.name);
+    if (call.tenant !== undefined) this.#ofTenant.add(call.tenant);
     this.#toHost.add(call.host);
     const made = this.#deliver(model, call)
       .then((outcome) => outbox.settle(call, outcome))
@@ -128,6 +134,7 @@ export class WebhookDispatcher {
       .finally(() => {
         this.#calls.delete(made);
         this.#ofModel.remove(model.card.name);
+        if (call.tenant !== undefined) this.#ofTenant.remove(call.tenant);
         this.#toHost.remove(call.host);
       });
     this.#calls.add(made);

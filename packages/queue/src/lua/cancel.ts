@@ -3,6 +3,7 @@ import { JOB_ENDS } from './jobs.ts';
 import { READERS } from './readers.ts';
 import { RECORDS } from './records.ts';
 import { STOP_JOB } from './stop-job.ts';
+import { FORGET_WEBHOOK } from './webhooks.ts';
 
 /**
  * Cancels one request. Arguments: BULL, OWN, REPLIES_MAX, RECORD_TTL_MS, id, ErrorBody as JSON, cancel channel, the list
@@ -20,11 +21,12 @@ ${READERS}
 ${JOB_ENDS}
 ${STOP_JOB}
 ${RECORDS}
+${FORGET_WEBHOOK}
 if ARGV[8] ~= '' then
   redis.call('ZREM', OWN .. ARGV[8], ARGV[5])
   redis.call('HDEL', BULL .. ARGV[5], 'shoal:hook')
+  forgetWebhook(ARGV[5])
   redis.call('DEL', OWN .. 'webhook:' .. ARGV[5])
-  redis.call('ZREM', OWN .. 'webhooks', ARGV[5])
 end
 local id, status = resolve(ARGV[5])
 if status then return 'finished' end

@@ -101,8 +101,8 @@ local function finish(id, token, outcome, value, now)
   local code = bullmqMoveToFinished(finishKeys,
     { id, now, property, value, outcome, '0', BULL, cmsgpack.pack(finishOptions), fields })
   if code == 0 then
-    local url = redis.call('HGET', BULL .. id, 'shoal:hook')
-    if url then fileWebhook(id, url, outcome, value, now) end
+    local hook = redis.call('HMGET', BULL .. id, 'shoal:hook', 'shoal:tenant')
+    if hook[1] then fileWebhook(id, hook[1], hook[2] or '', outcome, value, now) end
   end
   return code
 end

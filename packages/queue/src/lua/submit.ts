@@ -3,7 +3,7 @@ import { Script } from '../script.ts';
 import { bullmqFunction } from './bullmq-scripts.ts';
 import { WORK } from './jobs.ts';
 import { RECORDS } from './records.ts';
-import { MAX_WEBHOOKS } from './webhooks.ts';
+import { MAX_TENANT_WEBHOOKS, MAX_WEBHOOKS, TENANT_WEBHOOKS } from './webhooks.ts';
 
 /** Jobs that one list keeps: the newest. */
 const MAX_LISTED = 10_000;
@@ -38,8 +38,9 @@ export interface SubmittedJob {
   list?: string;
   /** Trace context as BullMQ carries it. */
   trace?: string;
-  /** URL that is told of its end. */
+  /** URL that is told of its end, and whose call that is: '' or left out for nobody's. */
   hook?: string;
+  tenant?: string;
   /**
    * With a sharing key, `id` is that of the job to make when none answers the key yet; the record joins whichever it is,
    * and takes its priority with it.
@@ -49,10 +50,11 @@ export interface SubmittedJob {
 
 /** Arguments of {@link SUBMIT}, whose key is BULL. Most jobs have nothing but what every job has. */
 export function submitArguments(terms: string, job: SubmittedJob): (string | number)[] {
-  const { id, priority, work, deadline, data, list = '', trace = '', hook = '', shared } = job;
+  const { id, priority, work, deadline, data, list = '', trace = '', hook = '', tenant = '', shared } = job;
   const args = [terms, id, priority, work, deadline, data];
   if (shared !== undefined) args.push(list, trace, hook, shared.key, shared.record);
-  else if (list !== '' || trace !== '' || hook !== '') args.push(list, trace, hook);
+  else if (hook !== '') args.push(list, trace, hook, '', id, tenant);
+  else if (list !== '' || trace !== '') args.push(list, trace);
   return args;
 }
 
@@ -62,7 +64,7 @@ export function submitArguments(terms: string, job: SubmittedJob): (string | num
  * wait in ms or −1; {`shared`} when it joined a generation that waits or runs, {`cached`}
  * when one that is finished; {`full`, jobs waiting, jobs finished per second or −1, the bound}; {`slow` or `late`,
  * predicted wait in ms, 0, the longest wait}: `late` when the deadline would pass meanwhile; {`hooked`, URLs that wait to
- * be told, 0, 0} when they are too many. Numbers travel as text.
+ * be told, 0, 0} when they, or the tenant's own, are too many. Numbers travel as text.
  * The two bounds may have been changed for the whole queue since the producer started (`settings`).
  * Bound, prediction and add are one script: no burst of producers passes them together.
  */
@@ -73,12 +75,13 @@ local BULL = KEYS[1]
 local OWN, RESULT_TTL_S, RECORD_TTL_MS, most, longest = unpack(cjson.decode(ARGV[1]))
 local id, priority, work, deadline = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local data, list, trace, hook = ARGV[6], ARGV[7] or '', ARGV[8] or '', ARGV[9] or ''
-local key, record = ARGV[10] or '', ARGV[11] or id
+local key, record, tenant = ARGV[10] or '', ARGV[11] or id, ARGV[12] or ''
 local changed = redis.call('HMGET', OWN .. 'settings', 'MAX_QUEUE_SIZE', 'MAX_QUEUE_WAIT_MS')
 most, longest = tonumber(changed[1] or most) or most, tonumber(changed[2] or longest) or longest
 ${WORK}
 ${bullmqFunction('bullmqAdd', 'addPrioritizedJob-9')}
 ${RECORDS}
+${TENANT_WEBHOOKS}
 
 -- What names a request outlives its wait: until its deadline, or without one for as long as any may wait.
 local function keptMs()
@@ -140,6 +143,8 @@ if waiting >= most then return { 'full', tostring(waiting), tostring(jobsPerSeco
 if hook ~= '' then
   local calls = redis.call('ZCARD', OWN .. 'webhooks')
   if calls >= ${MAX_WEBHOOKS} then return { 'hooked', tostring(calls), '0', '0' } end
+  local theirs = tenant ~= '' and webhooksOf(tenant, nowMs()) or 0
+  if theirs >= ${MAX_TENANT_WEBHOOKS} then return { 'hooked', tostring(theirs), '0', '0' } end
 end
 local now = nowMs()
 local predicted = -1
@@ -163,7 +168,7 @@ bullmqAdd({
 }, { cmsgpack.pack({ BULL, id, '${JOB_NAME}', now }), data, cmsgpack.pack(options) })
 redis.call('HSET', BULL .. id, 'shoal:work', work, 'shoal:predicted', predicted)
 redis.call('HINCRBY', OWN .. 'work', priority, work)
-if hook ~= '' then redis.call('HSET', BULL .. id, 'shoal:hook', hook) end
+if hook ~= '' then redis.call('HSET', BULL .. id, 'shoal:hook', hook, 'shoal:tenant', tenant) end
 enter(record)
 local place = list ~= '' and redis.call('ZRANK', BULL .. 'prioritized', id)
 if key ~= '' then
