@@ -104,6 +104,18 @@ test('one watcher too many is turned away, and may come when another has left', 
   await expect.poll(async () => (await connectTo(server)).statusCode).toBe(200);
 });
 
+test('the watchers of one tenant leave room for others', async () => {
+  const server = serverWith({ API_KEYS: 'acme:key-of-acme-1,third:key-of-third-1' });
+  const as = (tenant: string) => connectTo(server, { authorization: `Bearer key-of-${tenant}-1` });
+  const watchers: IncomingMessage[] = [];
+  for (let n = 0; n < 25; n++) watchers.push(await as('acme'));
+  const late = await as('acme');
+  expect([late.statusCode, late.headers['retry-after']]).toEqual([429, '5']);
+  expect((await as('third')).statusCode).toBe(200);
+  watchers[0]?.destroy();
+  await expect.poll(async () => (await as('acme')).statusCode).toBe(200);
+});
+
 test('watchers do not hold up the end of the server', async () => {
   const server = serverWith();
   const response = await connectTo(server);

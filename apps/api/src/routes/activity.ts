@@ -1,4 +1,3 @@
-import { ShoalError } from '@shoal/protocol';
 import { z } from 'zod';
 import type { App } from '../app.ts';
 import type { ServerContext } from '../deps.ts';
@@ -6,11 +5,11 @@ import { activityJson } from '../generate/activity-json.ts';
 import { EventStream, streamOptions } from '../generate/event-stream.ts';
 import { RequestScopes } from '../generate/request-scope.ts';
 import { findModel } from '../generate/serve.ts';
+import { OpenStreams } from '../plugins/open-streams.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
 
 /** Each is sent some ten events a second and worker. */
-const MOST_WATCHERS = 100;
-const RETRY_AFTER_MS = 5_000;
+const WATCHERS = { most: 100, mostOfTenant: 25 };
 
 const ActivityQuery: z.ZodType<{ model: string }, unknown> = z.object({ model: z.string().min(1).max(256) });
 
@@ -31,17 +30,13 @@ const SCHEMA = {
 export function activityRoutes(app: App, context: ServerContext): void {
   const closing = new AbortController();
   const scopes = new RequestScopes(closing.signal);
-  let watchers = 0;
+  const watchers = new OpenStreams(WATCHERS);
   // Nobody's answer: it does not hold up the end of the process.
   app.addHook('preClose', async () => closing.abort());
 
   app.get('/v1/activity', { schema: SCHEMA }, async (request, reply) => {
     const model = await findModel(context, request.query.model);
-    if (watchers >= MOST_WATCHERS) {
-      const message = `${watchers} callers watch this server already; try again later`;
-      throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: RETRY_AFTER_MS });
-    }
-    watchers += 1;
+    const leave = watchers.enter(request.tenant);
     const scope = scopes.open(reply.raw);
     const stream = new EventStream(reply, streamOptions(context));
     try {
@@ -53,7 +48,7 @@ export function activityRoutes(app: App, context: ServerContext): void {
       if (!stream.opened) throw error;
       return undefined;
     } finally {
-      watchers -= 1;
+      leave();
       stream.end();
       scope.end();
     }

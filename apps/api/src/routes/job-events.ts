@@ -6,6 +6,7 @@ import { findJob } from '../generate/find-job.ts';
 import { eventJson } from '../generate/job-shape.ts';
 import { reasonOf } from '../generate/request-scope.ts';
 import { errorJson } from '../plugins/errors.ts';
+import { OpenStreams } from '../plugins/open-streams.ts';
 import { JobPath } from '../schemas/bodies.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
 
@@ -14,17 +15,24 @@ const SCHEMA = {
   summary: 'Follow a job',
   description: 'Server-sent events; `Last-Event-ID` resumes. Leaving does not cancel the job.',
   params: JobPath,
-  response: errorResponses('invalid_request_error', 'invalid_api_key', 'job_not_found', 'unavailable'),
+  response: errorResponses(
+    ...(['invalid_request_error', 'invalid_api_key', 'job_not_found', 'rate_limit_exceeded', 'unavailable'] as const),
+  ),
 };
+
+/** Of the callers that this process takes in, the part that may be one tenant's readers. */
+const SHARE_OF_TENANT = 1 / 4;
 
 /**
  * A job's events from its first token, or from `Last-Event-ID` on; any replica can serve them, to many readers. The
  * `id` of an event is the length of the token log after it. Leaving does not cancel the job.
  */
 export function jobEventRoutes(app: App, context: ServerContext): void {
+  const readers = new OpenStreams({ mostOfTenant: Math.ceil(context.config.maxQueueSize * SHARE_OF_TENANT) });
   app.get('/v1/jobs/:id/events', { schema: SCHEMA }, async (request, reply) => {
     const position = positionOf(request.headers['last-event-id']);
     const { model, view } = await findJob(context.models, request.params.id, request.tenant);
+    const leave = readers.enter(request.tenant);
     const scope = context.scopes.open(reply.raw);
     const stream = new EventStream(reply, streamOptions(context));
     try {
@@ -42,6 +50,7 @@ export function jobEventRoutes(app: App, context: ServerContext): void {
       await stream.send(JSON.stringify(errorJson(error))).catch(() => {});
       return undefined;
     } finally {
+      leave();
       stream.end();
       scope.end();
     }

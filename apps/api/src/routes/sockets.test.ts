@@ -102,6 +102,29 @@ test('a reader who leaves a job’s events does not cancel the job', async () =>
   expect(model.cancelled).toEqual([]);
 });
 
+test('a tenant may follow a quarter of what the server takes in; others can follow, too', async () => {
+  const env = { MAX_QUEUE_SIZE: '8', API_KEYS: 'acme:key-of-acme-1,third:key-of-third-1' };
+  const { url, model } = await listen({ env });
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  const leaving = new AbortController();
+  const as = (tenant: string) => ({ authorization: `Bearer key-of-${tenant}-1` });
+  const submit = async (tenant: string) => {
+    const { body, method } = completion({ endpoint: '/v1/completions' });
+    await fetch(`${url}/v1/jobs`, { method, body, headers: { ...json, ...as(tenant) } });
+  };
+  const follow = (id: string, tenant: string, signal: AbortSignal | null = null) =>
+    fetch(`${url}/v1/jobs/${id}/events`, { headers: as(tenant), signal });
+  await submit('acme');
+  await submit('third');
+  expect((await follow('r1', 'acme', leaving.signal)).status).toBe(200);
+  expect((await follow('r1', 'acme')).status).toBe(200);
+  const late = await follow('r1', 'acme');
+  expect([late.status, late.headers.get('retry-after')]).toEqual([429, '5']);
+  expect((await follow('r2', 'third')).status).toBe(200);
+  leaving.abort();
+  await vi.waitFor(async () => expect((await follow('r1', 'acme')).status).toBe(200));
+});
+
 test('a stream that waits is kept alive by comments', async () => {
   const { url, model } = await listen({ deps: { keepAliveMs: 5 } });
   model.script = () => undefined;

@@ -3,11 +3,11 @@ import type { WebhookConfig } from '@shoal/config';
 import type { WebhookCall, WebhookOutbox, WebhookOutcome } from '@shoal/queue';
 import type { Logger } from '@shoal/telemetry';
 import type { Models, ServedModel } from '../models.ts';
+import { Tally } from '../tally.ts';
 import { payloadOf, webhookId } from './payload.ts';
 import { post } from './post.ts';
 import type { Resolve } from './public-address.ts';
 import { signatureOf } from './signature.ts';
-import { Tally } from './tally.ts';
 
 export interface DispatcherOptions {
   config: WebhookConfig;
