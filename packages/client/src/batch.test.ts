@@ -62,7 +62,47 @@ describe('runBatch', () => {
     await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
   });
 
+  it('ends with what is no refusal, of a request or of whoever brings them', async () => {
+    const broken: RunOne = () => Promise.reject(new TypeError('a bug'));
+    await expect(all(runBatch(broken, [{ prompt: 'a' }], {}))).rejects.toThrow(new TypeError('a bug'));
+    const unreadable = async function* () {
+      yield { prompt: 'a' };
+      throw new TypeError('a bad line');
+    };
+    await expect(all(runBatch(echo, unreadable(), {}))).rejects.toThrow(new TypeError('a bad line'));
+  });
+
+  it('leaves nothing behind, at each outcome, with the requests that go on', async () => {
+    const some: RunOne = ({ prompt }) => (prompt === 'slow' ? new Promise(() => {}) : Promise.resolve(result('')));
+    const requests = [...Array(60).fill({ prompt: 'slow' }), ...Array(200).fill({ prompt: 'quick' })];
+    const batch = runBatch(some, requests, { concurrency: 61 });
+    const listeners = await listenersDuring(async () => {
+      for (let outcomes = 0; outcomes < 200; outcomes += 1) await batch.next();
+    });
+    expect(listeners).toBeLessThan(20 * requests.length);
+    await batch.return();
+  });
+
   it('refuses a concurrency without bound', async () => {
     await expect(all(runBatch(echo, [], { concurrency: 5000 }))).rejects.toMatchObject({ param: 'concurrency' });
   });
 });
+
+/** How often something listens to a promise, apart from `await`. */
+async function listenersDuring(work: () => Promise<void>): Promise<number> {
+  const { then } = Promise.prototype;
+  let calls = 0;
+  Object.defineProperty(Promise.prototype, 'then', {
+    ...{ configurable: true, writable: true },
+    value(this: Promise<unknown>, ...listeners: Parameters<typeof then>) {
+      calls += 1;
+      return then.apply(this, listeners);
+    },
+  });
+  try {
+    await work();
+    return calls;
+  } finally {
+    Object.defineProperty(Promise.prototype, 'then', { configurable: true, writable: true, value: then });
+  }
+}

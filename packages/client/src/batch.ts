@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { type GenerateResult, ShoalError } from '@shoal/protocol';
-import { orAborted } from './abort.ts';
+import { Inbox } from './inbox.ts';
 import type { ShoalRequest } from './request.ts';
 
 export interface BatchOptions {
@@ -36,7 +36,8 @@ export type RunOne = (
   told: { accepted(id: string): void; tokens(count: number): void },
 ) => Promise<GenerateResult>;
 
-type Step = { arrival: IteratorResult<ShoalRequest> } | { arrival?: never; index: number; outcome: BatchOutcome };
+/** What the loop is told next. A failure that is no `ShoalError` ends it. */
+type Step = { arrival: IteratorResult<ShoalRequest> } | { outcome: BatchOutcome } | { thrown: unknown };
 
 /** Outcomes in the order in which they come; reading the next request waits for room. */
 export async function* runBatch(
@@ -51,14 +52,20 @@ export async function* runBatch(
   setMaxListeners(0, signal);
 
   const source = iteratorOf(requests);
-  const running = new Map<number, Promise<Step>>();
+  let running = 0;
+  let reading = false;
   const progress = { submitted: 0, completed: 0, failed: 0, tokens: 0 };
   let total = Array.isArray(requests) ? requests.length : undefined;
   const report = (): void => options.onProgress?.({ ...progress, ...(total === undefined ? {} : { total }) });
   let ended = false;
-  let arriving: Promise<Step> | undefined;
 
-  const begin = async (request: ShoalRequest, index: number): Promise<Step> => {
+  const inbox = new Inbox<Step>();
+  const tell = (work: Promise<Step>): void => {
+    const told = (step: Step): void => inbox.put(step);
+    work.then(told, (thrown: unknown) => told({ thrown }));
+  };
+
+  const run = async (request: ShoalRequest, index: number): Promise<Step> => {
     let id: string | undefined;
     const head = () => ({ index, request, ...(id === undefined ? {} : { id }) });
     try {
@@ -72,32 +79,36 @@ export async function* runBatch(
         },
       });
       progress.completed += 1;
-      return { index, outcome: { ...head(), result } };
+      return { outcome: { ...head(), result } };
     } catch (error) {
       if (!(error instanceof ShoalError)) throw error;
       progress.failed += 1;
-      return { index, outcome: { ...head(), error } };
+      return { outcome: { ...head(), error } };
     }
   };
 
   try {
     for (;;) {
-      if (!ended && running.size < concurrency) arriving ??= source().then((arrival) => ({ arrival }));
-      const pending = [...running.values(), ...(arriving === undefined ? [] : [arriving])];
-      if (pending.length === 0) return;
-      const step = await orAborted(Promise.race(pending), signal);
-      if (step.arrival === undefined) {
-        running.delete(step.index);
+      if (!ended && !reading && running < concurrency) {
+        reading = true;
+        tell(source().then((arrival) => ({ arrival })));
+      }
+      if (running === 0 && !reading) return;
+      const step = await inbox.take(signal);
+      if ('thrown' in step) throw step.thrown;
+      if ('outcome' in step) {
+        running -= 1;
         report();
         yield step.outcome;
         continue;
       }
-      arriving = undefined;
+      reading = false;
       if (step.arrival.done) {
         ended = true;
         total = progress.submitted;
       } else {
-        running.set(progress.submitted, begin(step.arrival.value, progress.submitted));
+        running += 1;
+        tell(run(step.arrival.value, progress.submitted));
         progress.submitted += 1;
       }
       report();
