@@ -66,6 +66,7 @@ export function buildServer(deps: ServerDeps): ApiServer {
   const limits = new TenantLimits({
     maxInFlight: deps.config.tenantMaxInFlight,
     tokensPerMinute: deps.config.tenantTokensPerMinute,
+    keys: deps.config.apiKeys,
     ledger: deps.ledger ?? new ProcessLedger(deps.clock),
     randomId: randomUUID,
   });

@@ -8,7 +8,7 @@ export interface ApiKey {
   readonly sha256: string;
   /** Whose key it is: `[A-Za-z0-9_-]{1,64}`. */
   readonly tenant: string;
-  /** The tenant's share relative to others, 1 … 1000. */
+  /** How many times the limits of a tenant are this one's, 1 … 1000. */
   readonly weight: number;
 }
 

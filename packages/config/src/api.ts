@@ -37,7 +37,7 @@ export const apiSettings: SettingsTable<ApiOnlyConfig> = {
     default: Object.freeze([]),
     defaultText: 'none: no key is asked for, and only this machine can connect',
     secret: true,
-    doc: 'Keys that may call the API: `key`, `tenant:key`, `tenant*weight:key`, or with `sha256:` and the hash in place of the key. Separated by commas.',
+    doc: 'Keys that may call the API: `key`, `tenant:key`, `tenant*weight:key`, or with `sha256:` and the hash in place of the key. Separated by commas. A tenant may have `weight` times (1 … 1000, the highest of its keys) what `TENANT_MAX_IN_FLIGHT` and `TENANT_TOKENS_PER_MINUTE` allow.',
   },
   tenantMaxInFlight: {
     ...integer(0, 1_000_000),

@@ -2,13 +2,13 @@ import { expect, test, vi } from 'vitest';
 import { answer } from '../testing/memory-models.ts';
 import { eventsOf, testServer } from '../testing/test-server.ts';
 import { ProcessLedger } from './process-ledger.ts';
-import { TenantLimits } from './tenant-limits.ts';
+import { TenantLimits, type TenantLimitsOptions } from './tenant-limits.ts';
 
-function limits(options: { maxInFlight?: number; tokensPerMinute?: number }) {
+function limits(options: Partial<Pick<TenantLimitsOptions, 'maxInFlight' | 'tokensPerMinute' | 'keys'>>) {
   const time = { now: 0 };
   let visits = 0;
   const made = new TenantLimits({
-    ...{ maxInFlight: 0, tokensPerMinute: 0, ...options },
+    ...{ maxInFlight: 0, tokensPerMinute: 0, keys: [], ...options },
     ledger: new ProcessLedger(() => time.now),
     randomId: () => String(visits++),
   });
@@ -54,6 +54,26 @@ test('the time to wait is never longer than clients obey', async () => {
   const { enter } = limits({ tokensPerMinute: 60 });
   (await enter('acme')).leave(1_000_000);
   await expect(enter('acme')).rejects.toEqual(refused(30_000));
+});
+
+test('a tenant’s weight multiplies its limits; the heaviest of its keys counts', async () => {
+  const keys = [
+    { tenant: 'acme', weight: 2 },
+    { tenant: 'acme', weight: 3 },
+    { tenant: 'acme', weight: 1 },
+    { tenant: 'beta', weight: 1 },
+  ];
+  const { enter, pass } = limits({ maxInFlight: 1, tokensPerMinute: 60, keys });
+  const first = await enter('acme');
+  expect(first.headers).toMatchObject({ 'x-ratelimit-limit-requests': '3', 'x-ratelimit-limit-tokens': '180' });
+  await enter('acme');
+  await enter('acme');
+  await expect(enter('acme')).rejects.toEqual(refused(1000));
+  await enter('beta');
+  await expect(enter('beta')).rejects.toEqual(refused(1000));
+  first.leave(183);
+  // Three too many: at three a second, one is left again after 1 1/3 s.
+  await expect(pass('acme')).rejects.toEqual(refused(1334));
 });
 
 test('without limits, or without keys, nothing is counted', async () => {
@@ -115,6 +135,17 @@ test('who leaves before the end has used the prompt and what had come', async ()
   await (await ask({})).text();
   expect(await left()).toBe(100 - 3 - 5 - 5);
   await server.close(0);
+});
+
+test('over HTTP: a key’s weight', async () => {
+  const { app } = testServer({ env: { API_KEYS: 'acme*3:acme-key-1,beta:beta-key-1', TENANT_MAX_IN_FLIGHT: '5' } });
+  const limitOf = async (key: string) => {
+    const headers = { authorization: `Bearer ${key}` };
+    const payload = { model: 'minnow', prompt: 'hi' };
+    const response = await app.inject({ method: 'POST', url: '/v1/completions', headers, payload });
+    return response.headers['x-ratelimit-limit-requests'];
+  };
+  expect([await limitOf('acme-key-1'), await limitOf('beta-key-1')]).toEqual(['15', '5']);
 });
 
 test('over HTTP: 429 with the time to wait, for completions and jobs, until tokens are back', async () => {

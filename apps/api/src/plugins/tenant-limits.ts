@@ -1,7 +1,11 @@
+import type { ApiKey } from '@shoal/config';
 import { ShoalError } from '@shoal/protocol';
 import type { TenantBounds, TenantLedger, TenantStanding } from '@shoal/queue';
 
+/** The bounds are those of a tenant of weight 1. */
 export interface TenantLimitsOptions extends TenantBounds {
+  /** Whose weights multiply them; of several keys of one tenant the heaviest counts. */
+  keys: readonly Pick<ApiKey, 'tenant' | 'weight'>[];
   ledger: TenantLedger;
   /** Unique at every call. */
   randomId: () => string;
@@ -28,9 +32,14 @@ const HOLD_MARGIN_MS = 60_000;
  */
 export class TenantLimits {
   readonly #options: TenantLimitsOptions;
+  readonly #bounds = new Map<string, TenantBounds>();
 
   constructor(options: TenantLimitsOptions) {
     this.#options = options;
+    const { keys, maxInFlight, tokensPerMinute } = options;
+    for (const { tenant, weight } of [...keys].sort((a, b) => a.weight - b.weight)) {
+      this.#bounds.set(tenant, { maxInFlight: maxInFlight * weight, tokensPerMinute: tokensPerMinute * weight });
+    }
   }
 
   /** Counts a request in for as long as its caller waits. Throws `rate_limit_exceeded` when the tenant may not. */
@@ -47,12 +56,12 @@ export class TenantLimits {
     const { ledger, maxInFlight, tokensPerMinute } = this.#options;
     if (tenant === undefined || (maxInFlight === 0 && tokensPerMinute === 0)) return FREE;
     const visit = visitId();
-    const bounds = { maxInFlight, tokensPerMinute };
+    const bounds = this.#bounds.get(tenant) ?? { maxInFlight, tokensPerMinute };
     const standing = await ledger.enter(tenant, visit, holdMs, bounds);
-    this.#refuse(standing);
+    refuse(standing, bounds);
     let inside = true;
     return {
-      headers: this.#headers(standing),
+      headers: headersOf(standing, bounds),
       leave: (tokens) => {
         if (!inside) return;
         inside = false;
@@ -61,36 +70,37 @@ export class TenantLimits {
       },
     };
   }
-
-  #refuse({ state, inFlight, tokens }: TenantStanding): void {
-    const { maxInFlight, tokensPerMinute } = this.#options;
-    if (state === 'busy') {
-      const message = `your key has ${inFlight} requests in flight, and may have ${maxInFlight}; wait for one to end`;
-      throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: IN_FLIGHT_RETRY_AFTER_MS });
-    }
-    if (state === 'spent') {
-      const message = `your key has used the ${tokensPerMinute} tokens that it may in a minute; try again later`;
-      const wait = ((1 - tokens) * 60_000) / tokensPerMinute;
-      const retryAfterMs = Math.ceil(Math.min(Math.max(0, wait), LONGEST_RETRY_AFTER_MS));
-      throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs });
-    }
-  }
-
-  #headers({ inFlight, tokens }: TenantStanding): Record<string, string> {
-    const { maxInFlight, tokensPerMinute } = this.#options;
-    const headers: Record<string, string> = {};
-    if (maxInFlight > 0) {
-      headers['x-ratelimit-limit-requests'] = String(maxInFlight);
-      headers['x-ratelimit-remaining-requests'] = String(Math.max(0, maxInFlight - inFlight));
-    }
-    if (tokensPerMinute > 0) {
-      const missing = tokensPerMinute - tokens;
-      headers['x-ratelimit-limit-tokens'] = String(tokensPerMinute);
-      headers['x-ratelimit-remaining-tokens'] = String(Math.max(0, Math.floor(tokens)));
-      headers['x-ratelimit-reset-tokens'] = `${Math.ceil((missing * 60) / tokensPerMinute)}s`;
-    }
-    return headers;
-  }
 }
 
 const FREE: Visit = { headers: {}, leave: () => {} };
+
+function refuse({ state, inFlight, tokens }: TenantStanding, { maxInFlight, tokensPerMinute }: TenantBounds): void {
+  if (state === 'busy') {
+    const message = `your key has ${inFlight} requests in flight, and may have ${maxInFlight}; wait for one to end`;
+    throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs: IN_FLIGHT_RETRY_AFTER_MS });
+  }
+  if (state === 'spent') {
+    const message = `your key has used the ${tokensPerMinute} tokens that it may in a minute; try again later`;
+    const wait = ((1 - tokens) * 60_000) / tokensPerMinute;
+    const retryAfterMs = Math.ceil(Math.min(Math.max(0, wait), LONGEST_RETRY_AFTER_MS));
+    throw new ShoalError('rate_limit_exceeded', message, { retryAfterMs });
+  }
+}
+
+function headersOf(
+  { inFlight, tokens }: TenantStanding,
+  { maxInFlight, tokensPerMinute }: TenantBounds,
+): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (maxInFlight > 0) {
+    headers['x-ratelimit-limit-requests'] = String(maxInFlight);
+    headers['x-ratelimit-remaining-requests'] = String(Math.max(0, maxInFlight - inFlight));
+  }
+  if (tokensPerMinute > 0) {
+    const missing = tokensPerMinute - tokens;
+    headers['x-ratelimit-limit-tokens'] = String(tokensPerMinute);
+    headers['x-ratelimit-remaining-tokens'] = String(Math.max(0, Math.floor(tokens)));
+    headers['x-ratelimit-reset-tokens'] = `${Math.ceil((missing * 60) / tokensPerMinute)}s`;
+  }
+  return headers;
+}
