@@ -1,5 +1,6 @@
 import { httpClient, type ShoalClient } from '@shoal/client';
 import { redisClient } from '@shoal/client/redis';
+import { maskCredentials } from '@shoal/config';
 import { Option } from 'commander';
 import { type Environment, UsageError } from './terminal.ts';
 
@@ -17,8 +18,9 @@ export interface Where extends WhereApi {
 }
 
 export function apiOptions(env: Environment): Option[] {
+  const url = env.SHOAL_URL ?? 'http://127.0.0.1:3000';
   return [
-    new Option('--url <url>', 'the API [SHOAL_URL]').default(env.SHOAL_URL ?? 'http://127.0.0.1:3000'),
+    new Option('--url <url>', 'the API [SHOAL_URL]').default(url, maskCredentials(url)),
     // Not as a default, which --help would show.
     new Option('--api-key <key>', 'key for the API [SHOAL_API_KEY]'),
     new Option('--model <name>', 'a served model [SHOAL_MODEL]; see `shoal queues`'),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { shoal } from './program.ts';
+import type { Environment } from './terminal.ts';
 
 let server: Server;
 let folder: string;
@@ -71,14 +72,17 @@ beforeEach(() => {
   answered = undefined;
 });
 
-async function run(args: string[], { stdin = '', tty = false }: { stdin?: string; tty?: boolean } = {}) {
+async function run(
+  args: string[],
+  { stdin = '', tty = false, env = {} }: { stdin?: string; tty?: boolean; env?: Environment } = {},
+) {
   let out = '';
   let err = '';
   const code = await shoal(args, {
     stdin: Object.assign(Readable.from([stdin]), { isTTY: tty }),
     stdout: { write: (text) => (out += text) },
     stderr: { write: (text) => (err += text), isTTY: tty },
-    env: { SHOAL_URL: url, SHOAL_MODEL: 'm' },
+    env: { SHOAL_URL: url, SHOAL_MODEL: 'm', ...env },
     signal: new AbortController().signal,
     clock: () => 0,
   });
@@ -205,6 +209,20 @@ describe('shoal tail, cancel, queues', () => {
     expect(out).toContain('SHOAL_URL');
   });
 });
+
+it.each(['enqueue', 'tail', 'replay', 'cancel', 'queues', 'bench', 'settings', 'set'])(
+  'shoal %s --help shows where it goes, and no password',
+  async (command) => {
+    const env = {
+      SHOAL_URL: 'https://me:hunter2@shoal.example',
+      REDIS_URL: 'rediss://me:hunter2@redis.example:6390/1',
+    };
+    const { code, out } = await run([command, '--help'], { env });
+    expect(code).toBe(0);
+    expect(out.replaceAll(/\s+/g, ' ')).toMatch(/\*\*\*@(shoal|redis)\.example/);
+    expect(out).not.toContain('hunter2');
+  },
+);
 
 describe('shoal replay', () => {
   it('asks the same again, with the seed that was used, and says that it is identical', async () => {

@@ -1,4 +1,4 @@
-import { changeableNames, faultOf } from '@shoal/config';
+import { changeableNames, faultOf, maskCredentials } from '@shoal/config';
 import type { WorkerReport } from '@shoal/protocol';
 import { type ModelRegistry, openRegistry } from '@shoal/queue';
 import { Command, Option } from 'commander';
@@ -12,6 +12,7 @@ interface QueueAddress {
 /** `shoal settings MODEL` and `shoal set MODEL NAME=VALUE…`: what can be changed while a model's processes run. */
 export function settingsCommands(terminal: Terminal): Command[] {
   const { stdout, env } = terminal;
+  const redisUrl = env.REDIS_URL ?? 'redis://127.0.0.1:6379';
   const settings = new Command('settings')
     .description('Show the settings of a model that can be changed while it is served.')
     .argument('<model>', 'a served model')
@@ -41,7 +42,8 @@ export function settingsCommands(terminal: Terminal): Command[] {
   for (const command of [settings, set]) {
     command
       .addOption(
-        new Option('--redis <url>', 'the queue’s Redis [REDIS_URL]').default(env.REDIS_URL ?? 'redis://127.0.0.1:6379'),
+        // --help shows it.
+        new Option('--redis <url>', 'the queue’s Redis [REDIS_URL]').default(redisUrl, maskCredentials(redisUrl)),
       )
       .addOption(
         new Option('--prefix <prefix>', 'the cluster’s QUEUE_PREFIX [QUEUE_PREFIX]').default(
