@@ -57,9 +57,12 @@ export function jobEventRoutes(app: App, context: ServerContext): void {
   });
 }
 
+/** No log is longer, and Lua writes every number up to here with all its digits. */
+const POSITION = /^\d{1,13}$/;
+
 function positionOf(lastEventId: string | string[] | undefined): number {
   if (lastEventId === undefined || lastEventId === '') return 0;
-  if (typeof lastEventId === 'string' && /^\d{1,15}$/.test(lastEventId)) return Number(lastEventId);
+  if (typeof lastEventId === 'string' && POSITION.test(lastEventId)) return Number(lastEventId);
   throw new ShoalError('invalid_request_error', 'Last-Event-ID must be the id of an event of this stream', {
     param: 'Last-Event-ID',
   });

@@ -102,7 +102,7 @@ test('the events of a job that failed end with its error', async () => {
   ]);
 });
 
-test.each(['-1', '1.5', 'abc', '9'.repeat(16)])('Last-Event-ID %s is refused', async (id) => {
+test.each(['-1', '1.5', 'abc', `1${'0'.repeat(13)}`, '9'.repeat(16)])('Last-Event-ID %s is refused', async (id) => {
   const { app } = testServer();
   await app.inject({ method: 'POST', url: '/v1/jobs', payload: body });
   const response = await app.inject({ url: '/v1/jobs/r1/events', headers: { 'last-event-id': id } });
