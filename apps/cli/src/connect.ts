@@ -35,10 +35,16 @@ export function whereOptions(env: Environment): Option[] {
   ];
 }
 
+/** The API's address. The value is not repeated: it may hold a password. */
+export function apiUrl({ url }: Pick<WhereApi, 'url'>): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new UsageError('--url [SHOAL_URL] must be an http or https URL, as in http://127.0.0.1:3000');
+}
+
 export function connect(where: Where, env: Environment): ShoalClient {
   const model = where.model ?? env.SHOAL_MODEL;
   if (where.redis === undefined) {
-    return httpClient({ url: where.url, apiKey: where.apiKey ?? env.SHOAL_API_KEY, model });
+    return httpClient({ url: apiUrl(where), apiKey: where.apiKey ?? env.SHOAL_API_KEY, model });
   }
   if (model === undefined) throw new UsageError('--redis needs --model: every model has a queue of its own');
   return redisClient({ redisUrl: where.redis, prefix: where.prefix, model });

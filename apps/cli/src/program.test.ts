@@ -74,12 +74,16 @@ beforeEach(() => {
 
 async function run(
   args: string[],
-  { stdin = '', tty = false, env = {} }: { stdin?: string; tty?: boolean; env?: Environment } = {},
+  {
+    stdin = '',
+    tty = false,
+    env = {},
+  }: { stdin?: string | AsyncIterable<string>; tty?: boolean; env?: Environment } = {},
 ) {
   let out = '';
   let err = '';
   const code = await shoal(args, {
-    stdin: Object.assign(Readable.from([stdin]), { isTTY: tty }),
+    stdin: Object.assign(Readable.from(typeof stdin === 'string' ? [stdin] : stdin), { isTTY: tty }),
     stdout: { write: (text) => (out += text) },
     stderr: { write: (text) => (err += text), isTTY: tty },
     env: { SHOAL_URL: url, SHOAL_MODEL: 'm', ...env },
@@ -153,6 +157,12 @@ describe('shoal enqueue', () => {
   it.each([
     [['enqueue', '--max-tokens', 'many', 'a'], ''],
     [['enqueue', '--file', '/nowhere/at-all', 'a'], ''],
+    [['enqueue', '--file', tmpdir()], ''],
+    [['enqueue', '--concurrency', '0', 'a'], ''],
+    [['enqueue', '--concurrency', '1025', 'a'], ''],
+    [['enqueue', '--url', 'nonsense', 'a'], ''],
+    [['queues', '--url', 'ftp://127.0.0.1/'], ''],
+    [['bench', '--url', 'nonsense'], ''],
     [['enqueue', '--jsonl'], '{"prompt":"x","tempe":0}'],
     [['enqueue', '--jsonl'], '{'],
     [['enqueue', '--redis', 'redis://127.0.0.1:1', '--url'], ''],
@@ -162,6 +172,16 @@ describe('shoal enqueue', () => {
     const { code, err } = await run(args, { stdin });
     expect(code).toBe(2);
     expect(err).not.toBe('');
+  });
+
+  it('says of a file that cannot be read why, also when that shows late', async () => {
+    expect((await run(['enqueue', '--file', folder])).err).toBe(`shoal: ${folder}: cannot be read (EISDIR)\n`);
+    const broken = async function* () {
+      yield 'a\nb\n';
+      throw Object.assign(new Error('disk'), { code: 'EIO' });
+    };
+    const { code, err } = await run(['enqueue'], { stdin: broken() });
+    expect({ code, err }).toEqual({ code: 2, err: 'shoal: stdin: cannot be read (EIO)\n' });
   });
 
   it('does not wait for a terminal to type prompts', async () => {

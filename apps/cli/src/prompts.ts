@@ -31,11 +31,9 @@ export async function* readRequests(sources: PromptSources): AsyncGenerator<Shoa
       throw new UsageError('give prompts as arguments, in a --file, or on stdin; see shoal enqueue --help');
     }
     const input = path === '-' ? stdin : await openFile(path);
+    const name = path === '-' ? 'stdin' : path;
     const asJson = path === '-' ? jsonl : jsonl || /\.(jsonl|ndjson)$/.test(path);
-    yield* readLines(createInterface({ input, signal, crlfDelay: Number.POSITIVE_INFINITY }), {
-      name: path === '-' ? 'stdin' : path,
-      asJson,
-    });
+    yield* requestsIn(linesOf(input, name, signal), { name, asJson });
   }
 }
 
@@ -43,12 +41,25 @@ async function openFile(path: string): Promise<Readable> {
   try {
     return (await open(path)).createReadStream();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error';
-    throw new UsageError(`${path}: cannot be read (${code})`);
+    throw unreadable(path, error);
   }
 }
 
-async function* readLines(
+function unreadable(name: string, error: unknown): UsageError {
+  const code = error instanceof Error && 'code' in error ? error.code : 'unknown error';
+  return new UsageError(`${name}: cannot be read (${code})`);
+}
+
+/** A folder can be opened like a file, and a disk can fail in the middle of one: then the reading does. */
+async function* linesOf(input: Readable, name: string, signal: AbortSignal): AsyncGenerator<string, void, undefined> {
+  try {
+    yield* createInterface({ input, signal, crlfDelay: Number.POSITIVE_INFINITY });
+  } catch (error) {
+    throw unreadable(name, error);
+  }
+}
+
+async function* requestsIn(
   lines: AsyncIterable<string>,
   { name, asJson }: { name: string; asJson: boolean },
 ): AsyncGenerator<ShoalRequest> {

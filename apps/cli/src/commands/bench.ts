@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { apiOptions, type WhereApi } from '../connect.ts';
+import { apiOptions, apiUrl, type WhereApi } from '../connect.ts';
 import { reportOf, reportText } from '../load/load-report.ts';
 import { runLoad } from '../load/run-load.ts';
 import { type Sent, send, type Target } from '../load/send.ts';
@@ -54,7 +54,8 @@ export function benchCommand(terminal: Terminal, run: RunCommand): Command {
 
 async function bench(options: BenchOptions, terminal: Terminal): Promise<number> {
   const { env, signal, clock, stderr, stdout } = terminal;
-  const { url, apiKey = env.SHOAL_API_KEY, model = env.SHOAL_MODEL, requests, concurrency, rate } = options;
+  const url = apiUrl(options);
+  const { apiKey = env.SHOAL_API_KEY, model = env.SHOAL_MODEL, requests, concurrency, rate } = options;
   if (model === undefined) throw new UsageError('bench needs --model; see shoal queues');
   const prompts = await promptsOf(options, terminal);
   const { maxTokens, temperature, stream } = options;

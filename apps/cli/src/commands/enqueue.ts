@@ -23,6 +23,9 @@ interface EnqueueOptions extends Where {
   json?: boolean;
 }
 
+/** As the client's own bound. */
+const MAX_CONCURRENCY = 1024;
+
 const EXAMPLES = `
 Examples:
   shoal enqueue --model minnow 'What is 47 + 38?' --chat
@@ -46,7 +49,7 @@ export function enqueueCommand(terminal: Terminal, withClient: WithClient): Comm
     .option('--stop <text>', 'text at which an answer ends; repeatable', collect, [])
     .option('--priority <p>', '0 is served first, 9 last', number)
     .option('--timeout-ms <ms>', 'after which an answer is worthless', number)
-    .option('--concurrency <n>', 'requests on their way at once', number, 64)
+    .option('--concurrency <n>', `requests on their way at once, 1 to ${MAX_CONCURRENCY}`, concurrency, 64)
     .option('--detach', 'print the ids of the jobs, do not wait')
     .option('--json', 'print one JSON object per answer')
     .addHelpText('after', EXAMPLES)
@@ -127,6 +130,12 @@ function number(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value)) return value;
   throw new InvalidArgumentError('It must be a number.');
+}
+
+function concurrency(text: string): number {
+  const value = number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_CONCURRENCY) return value;
+  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_CONCURRENCY}.`);
 }
 
 function collect(value: string, values: string[]): string[] {
