@@ -52,7 +52,7 @@ export async function serveGeneration(
     measure.tokens = jobs.reduce((sum, { promptTokens }) => sum + promptTokens, 0);
     const ids = jobs.map((job) => job.id);
     cancel = () => cancelQuietly(model, ids);
-    reply.header('x-shoal-job-id', ids.join(','));
+    reply.headers(jobHeaders(meta.id, ids));
 
     const inFlight = { spec, shape, meta, jobs, scope, measure };
     const answer = spec.stream ? await deliverStream(context, inFlight, reply) : await deliverWhole(inFlight);
@@ -69,6 +69,16 @@ export async function serveGeneration(
     visit.leave(measure.tokens);
     scope.end(over);
   }
+}
+
+/** Proxies take 4 KiB of headers in all (nginx by default), and answer 502 to more. */
+const LONGEST_JOB_IDS = 1024;
+
+/** Which jobs a request became: their ids or, where those are too long, what they begin with and how many they are. */
+function jobHeaders(id: string, ids: readonly string[]): Record<string, string> {
+  const all = ids.join(',');
+  if (all.length <= LONGEST_JOB_IDS) return { 'x-shoal-job-id': all };
+  return { 'x-shoal-job-id': id, 'x-shoal-job-count': String(ids.length) };
 }
 
 /** Puts the request on the queue; from here on it survives this process. */

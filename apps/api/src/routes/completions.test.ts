@@ -123,6 +123,24 @@ test('several prompts are several jobs, answered as one with a choice for each',
   expect(response.headers['x-shoal-job-id']).toBe('r1-0,r1-1,r1-2');
 });
 
+test('the ids of many jobs do not outgrow what proxies take of headers', async () => {
+  const id = '00000000-0000-4000-8000-000000000000';
+  const { app, model } = testServer({ deps: { randomId: () => id } });
+  const headersFor = async (prompts: number) => {
+    const prompt = Array(prompts).fill('a');
+    return (await app.inject(post('/v1/completions', { model: 'minnow', prompt }))).headers;
+  };
+  const few = await headersFor(25);
+  expect([String(few['x-shoal-job-id']).split(','), few['x-shoal-job-count']]).toEqual([
+    [...model.jobs.keys()],
+    undefined,
+  ]);
+  model.jobs.clear();
+  const many = await headersFor(128);
+  expect([many['x-shoal-job-id'], many['x-shoal-job-count']]).toEqual([id, '128']);
+  expect([...model.jobs.keys()]).toEqual(Array.from({ length: 128 }, (_, index) => `${id}-${index}`));
+});
+
 test.each([
   ['token ids', [1, 2, 3], [[1, 2, 3]]],
   ['arrays of token ids', [[1, 2], [3]], [[1, 2], [3]]],

@@ -57,8 +57,16 @@ export async function streamAnswers(asking: Asking, listener: AnswerListener): P
     ...(chat ? { messages: [{ role: 'user', content: prompts[0] }] } : { prompt: prompts, stop: ['\n\n'] }),
   };
   const response = await call(chat ? '/v1/chat/completions' : '/v1/completions', { key, body, signal });
-  listener.onJobs((response.headers.get('x-shoal-job-id') ?? '').split(',').filter((id) => id !== ''));
+  listener.onJobs(jobsOf(response.headers));
   for await (const chunk of eventsOf<Chunk>(response)) takeChunk(chunk, listener);
+}
+
+/** The ids; or, where they would be too long for a header, what they begin with and how many they are. */
+function jobsOf(headers: Headers): string[] {
+  const ids = headers.get('x-shoal-job-id') ?? '';
+  const count = headers.get('x-shoal-job-count');
+  if (count !== null) return Array.from({ length: Number(count) }, (_, index) => `${ids}-${index}`);
+  return ids.split(',').filter((id) => id !== '');
 }
 
 function takeChunk({ error, usage, choices, shoal }: Chunk, listener: AnswerListener): void {
