@@ -47,10 +47,10 @@ export const OVERVIEW = [
         kind: 'stat',
         width: 4,
         unit: 'percentunit',
-        about: 'Requests that fail for reasons of ours, of all.',
+        about: 'Requests that fail for reasons of ours, of all whose callers wait (how jobs end, the workers tell).',
         queries: [
           [
-            `sum(rate(shoal_requests_total{${MODEL}, outcome=~"inference_error|worker_lost|unavailable|deadline_exceeded"}[$__rate_interval])) / sum(rate(shoal_requests_total{${MODEL}}[$__rate_interval]))`,
+            `sum(rate(shoal_requests_total{${MODEL}, endpoint!~"/v1/jobs.*", outcome=~"inference_error|worker_lost|unavailable|deadline_exceeded"}[$__rate_interval])) / sum(rate(shoal_requests_total{${MODEL}, endpoint!~"/v1/jobs.*"}[$__rate_interval]))`,
             '',
           ],
         ],

@@ -60,7 +60,10 @@ export function buildServer(deps: ServerDeps): ApiServer {
   installHeaders(app);
   installRequestLog(app, { logger: deps.logger, share: deps.config.logSample });
   installBody(app);
-  const admission = installAdmission(app, { maxInFlight: deps.config.maxQueueSize });
+  const admission = installAdmission(app, {
+    maxInFlight: deps.config.maxQueueSize,
+    onRefused: (endpoint, outcome) => deps.metrics.requests.inc({ model: '', endpoint, outcome }),
+  });
   installAuth(app, deps.config.apiKeys);
 
   const limits = new TenantLimits({

@@ -44,7 +44,7 @@ export interface ApiMetrics extends ApiMeasurements {
 export const apiMetricTable: MetricTable<ApiMeasurements> = {
   requests: {
     name: 'shoal_requests_total',
-    help: 'Requests answered, by endpoint and outcome: completed, or the error code.',
+    help: 'Requests answered, by endpoint and outcome: completed, accepted (a submission to /v1/jobs, however many jobs; their ends are the workers’ to count), or the error code. `model` is empty for who was turned away before it was looked up (by a full or closing process, by a tenant’s limits), for unknown ones, and for jobs of several.',
     unit: 'requests',
     labels: ['model', 'endpoint', 'outcome'],
   },

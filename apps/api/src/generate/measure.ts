@@ -1,4 +1,4 @@
-import type { GenerateResult } from '@shoal/protocol';
+import { type GenerateResult, ShoalError } from '@shoal/protocol';
 import type { ApiMetrics } from '@shoal/telemetry';
 
 /** Takes the figures of one request. */
@@ -42,4 +42,29 @@ export function measureRequest(metrics: ApiMetrics, clock: () => number, endpoin
       if (outcome === 'completed') metrics.e2eRequestLatency.observe({ model: this.model }, seconds());
     },
   };
+}
+
+/** Takes what becomes of one submission of jobs, however many. */
+export interface SubmissionMeasure {
+  /** Known once the model is found, as with {@link RequestMeasure}. */
+  model: string;
+  /** Whether its jobs are for several models: then none is told. */
+  mixed: boolean;
+  /** Exactly once, with `accepted` or the error code. */
+  done(outcome: string): void;
+}
+
+export function measureSubmission(metrics: ApiMetrics, endpoint: string): SubmissionMeasure {
+  return {
+    model: '',
+    mixed: false,
+    done(outcome) {
+      metrics.requests.inc({ model: this.mixed ? '' : this.model, endpoint, outcome });
+    },
+  };
+}
+
+/** The outcome of a request that failed. */
+export function outcomeOf(error: unknown): string {
+  return error instanceof ShoalError ? error.code : 'inference_error';
 }

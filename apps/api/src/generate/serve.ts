@@ -2,9 +2,10 @@ import { ShoalError } from '@shoal/protocol';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ServerContext, ServerDeps } from '../deps.ts';
 import type { ServedModel } from '../models.ts';
+import type { Visit } from '../plugins/tenant-limits.ts';
 import { deliverStream, deliverWhole } from './deliver.ts';
 import { checkAgainstModel, type GenerationSpec } from './generation-spec.ts';
-import { measureRequest } from './measure.ts';
+import { measureRequest, outcomeOf } from './measure.ts';
 import type { RequestScope } from './request-scope.ts';
 import { type ResponseMeta, type ResponseShape, systemFingerprint } from './response-shape.ts';
 import { cancelQuietly, mayReuse, type SubmittedJob, submitAndListen } from './submission.ts';
@@ -38,13 +39,14 @@ export async function serveGeneration(
 ): Promise<object | undefined> {
   const { request, reply } = call;
   const timeoutMs = spec.timeoutMs ?? context.config.requestTimeoutMs;
-  const visit = await context.limits.enter(request.tenant, timeoutMs);
-  reply.headers(visit.headers);
   const measure = measureRequest(context.metrics, context.clock, call.endpoint);
   const scope = context.scopes.open(reply.raw, { timeoutMs });
+  let visit: Visit | undefined;
   let cancel = async (): Promise<void> => {};
   let over = false;
   try {
+    visit = await context.limits.enter(request.tenant, timeoutMs);
+    reply.headers(visit.headers);
     const model = await findModel(context, spec.model);
     measure.model = model.card.name;
     const { meta, jobs } = await accept(context, spec, model, { call, timeoutMs, scope });
@@ -62,11 +64,11 @@ export async function serveGeneration(
   } catch (error) {
     const goesOn = reply.raw.headersSent && error instanceof ShoalError && error.code === 'unavailable';
     if (!goesOn) await cancel();
-    measure.done(error instanceof ShoalError ? error.code : 'inference_error');
+    measure.done(outcomeOf(error));
     if (reply.sent || reply.raw.headersSent) return undefined;
     throw error;
   } finally {
-    visit.leave(measure.tokens);
+    visit?.leave(measure.tokens);
     scope.end(over);
   }
 }

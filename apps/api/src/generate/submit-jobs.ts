@@ -12,6 +12,7 @@ import {
   specOfChat,
   specOfCompletion,
 } from './generation-spec.ts';
+import type { SubmissionMeasure } from './measure.ts';
 import { findModel } from './serve.ts';
 import { type Draft, draftsOf } from './submission.ts';
 
@@ -45,6 +46,7 @@ export interface JobCaller {
   key: string | undefined;
   /** Whether equal requests may share one generation. */
   reuse: boolean;
+  measure: Pick<SubmissionMeasure, 'model'>;
 }
 
 /** What one job is asked, and who is told of its end. */
@@ -114,20 +116,23 @@ export async function submitJobs(
 export async function submittedBefore(
   deps: ServerDeps,
   spec: JobSpec,
-  { tenant, key }: JobCaller,
+  { tenant, key, measure }: JobCaller,
 ): Promise<AcceptedJob | undefined> {
   if (key === undefined) return undefined;
   const model = await findModel(deps, spec.model);
+  measure.model = model.card.name;
   const view = await model.producer.view(idUnder(key, tenant));
   if (view === undefined) return undefined;
   if (view.fingerprint !== fingerprintOf(spec)) throw conflict();
   return { view, model: model.card.name, again: true, tokens: 0 };
 }
 
-async function draftOf(deps: ServerDeps, spec: JobSpec, { tenant, key, reuse }: JobCaller): Promise<JobDraft> {
+async function draftOf(deps: ServerDeps, spec: JobSpec, caller: JobCaller): Promise<JobDraft> {
+  const { tenant, key, reuse, measure } = caller;
   const { webhookUrl } = spec;
   if (webhookUrl !== undefined) checkWebhook(deps, webhookUrl);
   const model = await findModel(deps, spec.model);
+  measure.model = model.card.name;
   checkAgainstModel(spec, model.card, deps.config.maxPromptBytes);
   const deadline = deps.clock() + (spec.timeoutMs ?? deps.config.maxQueueWaitMs);
   const { randomSeed } = deps;

@@ -1,4 +1,4 @@
-import { ShoalError } from '@shoal/protocol';
+import { type ErrorCode, ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
 import { onDeparture } from './departure.ts';
 import { routePath } from './route-path.ts';
@@ -12,6 +12,13 @@ export interface Admission {
   close(limitMs: number): Promise<void>;
 }
 
+export interface AdmissionOptions {
+  /** Callers inside at a time. */
+  maxInFlight: number;
+  /** Told of everybody who is turned away, with the pattern of the route ('' for none) and the error code. */
+  onRefused: (route: string, code: ErrorCode) => void;
+}
+
 /** Milliseconds after which a caller who found the door closed, or the house full, may try another replica. */
 const RETRY_AFTER_MS = 1000;
 
@@ -19,7 +26,7 @@ const RETRY_AFTER_MS = 1000;
  * Turns callers of `/v1/` away before their bodies are read: when the process is shutting down, or when it holds as many
  * of them as it can remember. (The bound on the queue itself is the producer's.)
  */
-export function installAdmission(app: App, options: { maxInFlight: number }): Admission {
+export function installAdmission(app: App, options: AdmissionOptions): Admission {
   let open = true;
   let inFlight = 0;
   let onEmpty = (): void => {};
@@ -35,7 +42,10 @@ export function installAdmission(app: App, options: { maxInFlight: number }): Ad
     if (!open) reply.header('connection', 'close');
     if (!routePath(request).startsWith('/v1/')) return done();
     const refused = refusal();
-    if (refused !== undefined) return done(refused);
+    if (refused !== undefined) {
+      options.onRefused(request.routeOptions.url ?? '', refused.code);
+      return done(refused);
+    }
     inFlight += 1;
     onDeparture(reply.raw, () => {
       inFlight -= 1;

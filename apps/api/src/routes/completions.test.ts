@@ -1,5 +1,5 @@
 import { ShoalError } from '@shoal/protocol';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { answer } from '../testing/memory-models.ts';
 import { eventsOf, testServer } from '../testing/test-server.ts';
 
@@ -305,6 +305,66 @@ test('a deadline that passes is 504 even if no worker says so', async () => {
   expect(response.statusCode).toBe(504);
   expect(response.json().error.code).toBe('deadline_exceeded');
   expect(model.cancelled).toEqual(['r1']);
+});
+
+/** What is counted of requests: labels, and how many. */
+async function requestsCounted({ app }: ReturnType<typeof testServer>): Promise<string[]> {
+  const { body } = await app.inject('/metrics');
+  return [...body.matchAll(/^shoal_requests_total\{model="(.*)",endpoint="(.*)",outcome="(.*)"\} (\d+)$/gm)]
+    .map(([, ...counted]) => counted.join(' ').trim())
+    .sort();
+}
+
+test('submissions of jobs are counted, with what became of them', async () => {
+  const server = testServer();
+  const submit = (payload: object) => server.app.inject(post('/v1/jobs', payload));
+  const job = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' };
+  await submit(job);
+  await submit([job, job, job]);
+  await submit({ ...job, model: 'shark' });
+  await submit([job, { ...job, model: 'shark' }]);
+  await submit({ ...job, echo: true });
+  server.model.refusal = new ShoalError('queue_full', 'full', { retryAfterMs: 1000 });
+  await submit(job);
+  expect(await requestsCounted(server)).toEqual([
+    '/v1/jobs invalid_request_error 1',
+    '/v1/jobs model_not_found 2',
+    'minnow /v1/jobs accepted 2',
+    'minnow /v1/jobs queue_full 1',
+  ]);
+});
+
+test('who is turned away by the limits of a tenant is counted', async () => {
+  const server = testServer({ env: { API_KEYS: 'acme:acme-key-1', TENANT_TOKENS_PER_MINUTE: '4' } });
+  const headers = { authorization: 'Bearer acme-key-1' };
+  for (const url of ['/v1/completions', '/v1/completions', '/v1/jobs']) {
+    const payload = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hi' };
+    await server.app.inject({ ...post(url, payload), headers });
+  }
+  expect(await requestsCounted(server)).toEqual([
+    '/v1/completions rate_limit_exceeded 1',
+    '/v1/jobs rate_limit_exceeded 1',
+    'minnow /v1/completions completed 1',
+  ]);
+  expect((await server.app.inject('/metrics')).body).toContain('shoal_requests_in_flight 0\n');
+});
+
+test('who is turned away at the door is counted, by the pattern of the route alone', async () => {
+  const server = testServer({ env: { MAX_QUEUE_SIZE: '1' } });
+  server.model.script = () => undefined;
+  const inside = server.app.inject(post('/v1/completions', { model: 'minnow', prompt: 'hi' }));
+  await vi.waitFor(() => expect(server.model.jobs.size).toBe(1));
+  for (const url of ['/v1/jobs/a', '/v1/jobs/b', '/v1/nothing', '/v1/nowhere', '/nowhere'])
+    await server.app.inject(url);
+  await server.app.inject(post('/v1/completions', {}));
+  server.model.tell('r1', ...answer('hello', ['hello']));
+  await inside;
+  expect(await requestsCounted(server)).toEqual([
+    '/v1/completions queue_full 1',
+    '/v1/jobs/:id queue_full 2',
+    'minnow /v1/completions completed 1',
+    'queue_full 2',
+  ]);
 });
 
 test('requests, tokens, batch and latency are measured', async () => {

@@ -5,6 +5,7 @@ import type { ServerContext } from '../deps.ts';
 import { findJob } from '../generate/find-job.ts';
 import { jobJson } from '../generate/job-shape.ts';
 import { listJobs } from '../generate/list-jobs.ts';
+import { measureSubmission, outcomeOf } from '../generate/measure.ts';
 import { mayReuse } from '../generate/submission.ts';
 import {
   type AcceptedJob,
@@ -20,6 +21,7 @@ import { type JobBody, JobPath, JobQuery, JobsBody, JobsQuery } from '../schemas
 import { JobListResponse, JobPageResponse, JobResponse } from '../schemas/responses.ts';
 import { errorResponses } from '../schemas/route-docs.ts';
 
+const ENDPOINT = '/v1/jobs';
 /** A thousand jobs take more room than one request. */
 const BODY_BYTES = 16 * 1024 * 1024;
 
@@ -69,12 +71,21 @@ const CANCEL = {
 
 /** Requests that nobody waits for: submit, list, look, cancel. Their events are in `job-events.ts`. */
 export function jobRoutes(app: App, context: ServerContext): void {
-  app.post('/v1/jobs', { schema: SUBMIT, bodyLimit: BODY_BYTES }, async (request, reply) => {
+  app.post(ENDPOINT, { schema: SUBMIT, bodyLimit: BODY_BYTES }, async (request, reply) => {
     const bodies: JobBody[] = Array.isArray(request.body) ? request.body : [request.body];
-    const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
-    const specs = bodies.map(specOfJob);
-    const reuse = mayReuse(context.config, request.headers['cache-control']);
-    const jobs = await submitWithinLimits(context, reply, specs, { tenant: request.tenant, key, reuse });
+    const measure = measureSubmission(context.metrics, ENDPOINT);
+    let jobs: AcceptedJob[];
+    try {
+      const key = idempotencyKey(request.headers['idempotency-key'], bodies.length);
+      const specs = bodies.map(specOfJob);
+      measure.mixed = specs.some(({ model }) => model !== specs[0]?.model);
+      const reuse = mayReuse(context.config, request.headers['cache-control']);
+      jobs = await submitWithinLimits(context, reply, specs, { tenant: request.tenant, key, reuse, measure });
+      measure.done('accepted');
+    } catch (error) {
+      measure.done(outcomeOf(error));
+      throw error;
+    }
     reply.code(202);
     if (Array.isArray(request.body))
       return { object: 'list', data: jobs.map(({ view, model }) => jobJson(view, model)) };
@@ -85,7 +96,7 @@ export function jobRoutes(app: App, context: ServerContext): void {
     return jobJson(job.view, job.model);
   });
 
-  app.get('/v1/jobs', { schema: LIST }, async (request) => {
+  app.get(ENDPOINT, { schema: LIST }, async (request) => {
     const { status, limit, after } = request.query;
     const page = await listJobs(await context.models.list(), { tenant: request.tenant, status, limit, after });
     const data = page.jobs.map(({ view, model }) => jobJson(view, model));
