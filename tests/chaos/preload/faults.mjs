@@ -4,11 +4,12 @@
 // - Every step takes CHAOS_STEP_DELAY_MS longer: minnow answers in milliseconds, and streams must be open when a fault
 //   strikes. The engine thread sleeps inside the run, as it would on a slower device.
 // - A poison prompt: a run whose input holds the bytes of CHAOS_POISON kills the process, as a native crash would.
-// - A hanging device: while the file `hang` stands in CHAOS_CONTROL, the next run goes into libc's sleep() and does not
-//   come back. Nothing in JavaScript can end such a call: neither the runtime's own terminate nor process.exit.
+// - A hanging device: while the file `hang` stands in CHAOS_CONTROL, the next run writes a file `hung` beside it, goes
+//   into libc's sleep() and does not come back. Nothing in JavaScript can end such a call: neither the runtime's own
+//   terminate nor process.exit.
 // - A clock that jumps: `Date` is moved by the milliseconds that the file `clock` in CHAOS_CONTROL holds. Timers and
 //   performance.now() go on as ever, as they do when somebody sets a machine's clock.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
@@ -48,6 +49,7 @@ async function breakRuns() {
   const { CapiBinding } = await import(new URL('capi/capi-binding.js', ORT).href);
   const { bindInput, run } = CapiBinding.prototype;
   const hangFile = join(CHAOS_CONTROL, 'hang');
+  const hungFile = join(CHAOS_CONTROL, 'hung');
   const delayMs = Number(CHAOS_STEP_DELAY_MS);
   const bell = new Int32Array(new SharedArrayBuffer(4));
   const poison = [...Buffer.from(CHAOS_POISON)].map(BigInt);
@@ -62,7 +64,10 @@ async function breakRuns() {
     const tensor = fed.get(this);
     if (tensor !== undefined) {
       if (holds(tensor.data, poison)) process.kill(process.pid, 'SIGKILL');
-      if (existsSync(hangFile)) nativeSleep(3600);
+      if (existsSync(hangFile)) {
+        writeFileSync(hungFile, '');
+        nativeSleep(3600);
+      }
       if (delayMs > 0) Atomics.wait(bell, 0, 0, delayMs);
     }
     return run.call(this, options);

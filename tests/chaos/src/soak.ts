@@ -53,6 +53,7 @@ export interface SoakOutcome {
 const MAX_QUEUE_SIZE = 200;
 const MAX_BATCH_SIZE = 8;
 const LOCK_MS = 2_000;
+const STEP_TIMEOUT_MS = 10_000;
 /** Longer than any outage here: a reader finds its answer when it comes back. */
 const RESULT_TTL_S = 90;
 /** The deadline of jobs: a machine that is busy with other things as well may take its time, and lose nothing. */
@@ -65,7 +66,7 @@ const SETTINGS = {
   MAX_QUEUE_WAIT_MS: String(MAX_QUEUE_WAIT_MS),
   LOCK_DURATION_MS: String(LOCK_MS),
   STALLED_INTERVAL_MS: String(LOCK_MS / 2),
-  STEP_TIMEOUT_MS: '10000',
+  STEP_TIMEOUT_MS: String(STEP_TIMEOUT_MS),
   DRAIN_TIMEOUT_MS: '1000',
   SHUTDOWN_TIMEOUT_MS: '1000',
   RESULT_TTL_S: String(RESULT_TTL_S),
@@ -114,7 +115,7 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
       clients: options.clients,
       pauseMs: 300,
     });
-    conductor = new Conductor({ cluster, ledger, load, lockMs: LOCK_MS });
+    conductor = new Conductor({ cluster, ledger, load, lockMs: LOCK_MS, stepTimeoutMs: STEP_TIMEOUT_MS });
     const chosen = FAULTS.filter(({ name }) => options.only?.includes(name) ?? true);
     const until = Date.now() + options.durationMs;
     let largestQueue = 0;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Timeline } from '../ledger/timeline.ts';
@@ -63,10 +63,19 @@ export class Member {
   }
 
   /** Writes a control file of the preload, or removes it. */
-  control(name: 'hang' | 'clock', content: string | undefined): void {
-    const file = join(this.#options.folder, name);
+  control(name: 'hang' | 'hung' | 'clock', content: string | undefined): void {
+    const file = this.#controlFile(name);
     if (content === undefined) rmSync(file, { force: true });
     else writeFileSync(file, content);
+  }
+
+  /** The engine's thread is in the call that does not return. */
+  get hung(): boolean {
+    return existsSync(this.#controlFile('hung'));
+  }
+
+  #controlFile(name: string): string {
+    return join(this.#options.folder, name);
   }
 
   /** Resolves once the process, or the one that follows it, answers that it is ready. */
@@ -135,6 +144,7 @@ export class Member {
       if (this.#stopping) return;
       // What a process died of does not wait for the next one.
       this.control('hang', undefined);
+      this.control('hung', undefined);
       timeline.add(`${this.name} starts again`);
       this.#start();
     });

@@ -9,8 +9,9 @@ export interface Stage {
   readonly cluster: ChaosCluster;
   readonly ledger: Ledger;
   readonly load: MixedLoad;
-  /** The cluster's LOCK_DURATION_MS. */
+  /** The cluster's LOCK_DURATION_MS and STEP_TIMEOUT_MS. */
   readonly lockMs: number;
+  readonly stepTimeoutMs: number;
 }
 
 interface Named {

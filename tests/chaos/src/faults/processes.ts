@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MemberFault } from './fault.ts';
+import { hangEngine } from './hang-engine.ts';
 
 function killed(target: 'worker' | 'api', weight: number): MemberFault {
   return {
@@ -42,16 +43,14 @@ function frozen(target: 'worker' | 'api', weight: number): MemberFault {
   };
 }
 
-/** The engine's next run goes into a native call that does not return; the worker has to leave by itself. */
 const hung: MemberFault = {
   name: 'hang-engine',
   weight: 3,
   target: 'worker',
-  async strike(_stage, _random, member) {
-    member.control('hang', 'now');
-    // A worker without work does not notice, and is not missed.
-    await Promise.race([member.exited(), sleep(30_000)]);
-    member.control('hang', undefined);
+  async strike({ ledger, stepTimeoutMs }, _random, member) {
+    // While it loads its model, nothing watches its steps yet.
+    await member.ready();
+    await hangEngine(member, ledger, { stepTimeoutMs });
     await member.ready();
   },
 };

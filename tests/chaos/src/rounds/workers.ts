@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Member } from '../cluster/member.ts';
+import { hangEngine as hangEngineOf } from '../faults/hang-engine.ts';
 import type { Arena, Scenario } from './scenario.ts';
 import { USUAL } from './scenario.ts';
 import { spread } from './statistics.ts';
@@ -75,13 +76,7 @@ export const hangEngine: Scenario = {
     const played = await Rounds.play(arena, rounds, (index) =>
       strikeWorker(arena, index, {
         pieces: arena.random.between(5, 80),
-        strike: async (victim) => {
-          const starts = victim.starts;
-          victim.control('hang', 'now');
-          await victim.exited();
-          victim.control('hang', undefined);
-          if (victim.starts !== starts) throw new Error('the worker was started again too early');
-        },
+        strike: (victim) => hangEngineOf(victim, arena.ledger, { stepTimeoutMs: STEP_TIMEOUT_MS }),
       }),
     );
     const detections = played.all('detections');
