@@ -43,16 +43,21 @@ export class OpenStreams {
 
   /** Resolves once every one of them is in the middle of its answer; false when one has ended before. */
   async flowing(pieces: number): Promise<boolean> {
-    const until = Date.now() + FLOWING_LIMIT_MS;
-    while (this.entries.some(({ reads }) => reads.length < pieces)) {
-      if (Date.now() > until) throw new Error('the streams did not begin to flow');
-      await sleep(5);
-    }
+    await this.#until(({ reads }) => reads.length >= pieces, 'the streams did not begin to flow');
     return this.entries.every(({ open }) => open);
   }
 
-  get jobIds(): string[] {
-    return this.entries.map(({ jobId }) => jobId ?? '');
+  /** Resolves once every one of them is accepted; some wait, then, some run, and some have ended. */
+  accepted(): Promise<void> {
+    return this.#until(({ acceptedAt }) => acceptedAt !== undefined, 'not every request was accepted');
+  }
+
+  async #until(holds: (entry: Entry) => boolean, complaint: string): Promise<void> {
+    const until = Date.now() + FLOWING_LIMIT_MS;
+    while (!this.entries.every(holds)) {
+      if (Date.now() > until) throw new Error(complaint);
+      await sleep(5);
+    }
   }
 
   /** Resolves when all have their answers, or when it took too long: then those without are lost. */

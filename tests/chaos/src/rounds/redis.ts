@@ -4,6 +4,8 @@ import { playRound, Rounds } from './strike-round.ts';
 
 const FROZEN_MS = 7_000;
 const FULL_MS = 3_000;
+/** Of the requests below, a third runs at once. */
+const FEW_SLOTS = 8;
 
 export const freezeRedis: Scenario = {
   ...USUAL,
@@ -31,25 +33,33 @@ export const freezeRedis: Scenario = {
 
 export const restartRedis: Scenario = {
   ...USUAL,
+  env: { ...USUAL.env, MAX_BATCH_SIZE: String(FEW_SLOTS) },
   name: 'restart-redis',
   title: 'SIGKILL of Redis and a restart from its append-only file',
   rounds: 10,
   async play(arena, rounds) {
-    const { redis } = arena.cluster;
-    const played = await Rounds.play(arena, rounds, () =>
-      playRound(arena, {
-        // More than can run at once: some wait, some run.
+    const { cluster, random } = arena;
+    const met = { waiting: 0, running: 0 };
+    const played = await Rounds.play(arena, rounds, async () => {
+      let look = { waiting: 0, active: 0 };
+      const result = await playRound(arena, {
         count: 48,
         pieces: 0,
+        delayMs: random.between(500, 3_000),
         strike: async () => {
-          await sleep(arena.random.between(500, 3_000));
-          await redis.kill();
-          await sleep(arena.random.between(0, 1_500));
-          await redis.restart();
+          look = await cluster.probe.look();
+          await cluster.redis.kill();
+          await sleep(random.between(0, 1_500));
+          await cluster.redis.restart();
         },
-      }),
-    );
-    return played.countsAndPauses;
+      });
+      // What this is about is both: requests that wait, and requests that run.
+      if (look.waiting === 0 || look.active === 0) return undefined;
+      met.waiting += look.waiting;
+      met.running += look.active;
+      return result;
+    });
+    return { ...played.countsAndPauses, waitingAtKill: met.waiting, runningAtKill: met.running };
   },
 };
 

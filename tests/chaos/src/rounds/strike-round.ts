@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Entry } from '../ledger/entry.ts';
 import { ClaimsWatch } from './claims-watch.ts';
 import { OpenStreams, type OpenStreamsOptions } from './open-streams.ts';
@@ -5,8 +6,10 @@ import type { Arena } from './scenario.ts';
 import { spread } from './statistics.ts';
 
 export interface RoundOptions extends Partial<OpenStreamsOptions> {
-  /** Pieces that every stream has been read before the strike, at least. */
+  /** Pieces that every stream has been read before the strike, at least; 0: every request is accepted, and may wait. */
   pieces?: number;
+  /** Milliseconds from then to the strike. */
+  delayMs?: number;
   /** The harm; resolves when it is over. */
   strike: () => Promise<void>;
 }
@@ -35,21 +38,33 @@ const MOMENT_MS = 300;
 
 /**
  * Opens streams, waits until all of them are in the middle of their answers, strikes, and reads them to their ends.
- * Undefined when a stream had ended before the strike: such a round shows nothing.
+ * Undefined when a stream had ended before the strike: such a round shows nothing. Where some may still wait, those that
+ * have ended are left out instead.
  */
 export async function playRound(arena: Arena, options: RoundOptions): Promise<RoundResult | undefined> {
-  const { count = STREAMS, api, pieces = 5, strike } = options;
+  const { count = STREAMS, api, pieces = 5, delayMs = 0, strike } = options;
   const streams = new OpenStreams(arena, { count, ...(api === undefined ? {} : { api }) });
-  if (!(await streams.flowing(pieces))) {
+  if (pieces === 0) await streams.accepted();
+  else if (!(await streams.flowing(pieces))) {
     await streams.done();
     return undefined;
   }
-  const watch = new ClaimsWatch(arena.cluster.probe, streams.jobIds);
+  if (delayMs > 0) await sleep(delayMs);
+  const struck = streams.entries.filter(({ open }) => open);
+  const watch = new ClaimsWatch(arena.cluster.probe, jobIdsOf(struck));
   const struckAt = Date.now();
   await strike();
   await streams.done();
   await watch.stop();
-  return readRound(streams.entries, watch.claimedAt, struckAt);
+  return readRound(struck, watch.claimedAt, struckAt);
+}
+
+/** Whoever is accepted knows its job. */
+function jobIdsOf(entries: readonly Entry[]): string[] {
+  return entries.map(({ number, jobId }) => {
+    if (jobId === undefined) throw new Error(`request ${number} was accepted without an id of its job`);
+    return jobId;
+  });
 }
 
 function readRound(entries: readonly Entry[], claimedAt: ReadonlyMap<string, number>, struckAt: number): RoundResult {
