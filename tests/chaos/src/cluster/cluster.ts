@@ -10,6 +10,7 @@ import type { Timeline } from '../ledger/timeline.ts';
 import { Link } from './link.ts';
 import { Member } from './member.ts';
 import { RedisProbe } from './redis-probe.ts';
+import { RedisWitness } from './redis-witness.ts';
 
 const ROOT = new URL('../../../../', import.meta.url);
 const SERVED_WITHIN_MS = 60_000;
@@ -34,6 +35,7 @@ export interface ClusterOptions {
 export class ChaosCluster {
   readonly redis: RunningRedis;
   readonly probe: RedisProbe;
+  readonly #witness: RedisWitness;
   readonly apis: Member[] = [];
   readonly workers: Member[] = [];
   board: Member | undefined;
@@ -59,6 +61,7 @@ export class ChaosCluster {
       ...options.env,
     };
     this.probe = new RedisProbe(redis.url, prefix, MODEL);
+    this.#witness = new RedisWitness(redis.url);
   }
 
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
@@ -96,11 +99,23 @@ export class ChaosCluster {
     await this.#served();
   }
 
+  /** SIGKILL of Redis, and a start from its append-only file after `downMs`; the timeline is told what that may have cost. */
+  async crashRedis(downMs: number): Promise<void> {
+    this.#witness.pause();
+    const assess = this.#options.timeline.crash();
+    await this.redis.kill();
+    const diedAt = Date.now();
+    await sleep(downMs);
+    await this.redis.restart();
+    assess(await this.#witness.resume(), diedAt);
+  }
+
   /** Ends everything; the folder with the logs goes too, unless it is to be looked at. */
   async stop({ keepLogs = false }: { keepLogs?: boolean } = {}): Promise<void> {
     process.removeListener('exit', this.#onExit);
     await Promise.allSettled(this.members.map((member) => member.stop()));
     this.probe.close();
+    this.#witness.close();
     await this.redis.stop();
     if (!keepLogs) rmSync(this.folder, { recursive: true, force: true });
   }

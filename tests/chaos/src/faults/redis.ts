@@ -6,11 +6,7 @@ export const REDIS_FAULTS: readonly SharedFault[] = [
     name: 'kill-redis',
     weight: 4,
     target: 'redis',
-    async strike({ cluster: { redis } }, random) {
-      await redis.kill();
-      await sleep(random.between(0, 2_000));
-      await redis.restart();
-    },
+    strike: ({ cluster }, random) => cluster.crashRedis(random.between(0, 2_000)),
   },
   {
     name: 'freeze-redis',

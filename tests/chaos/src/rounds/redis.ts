@@ -48,9 +48,7 @@ export const restartRedis: Scenario = {
         delayMs: random.between(500, 3_000),
         strike: async () => {
           look = await cluster.probe.look();
-          await cluster.redis.kill();
-          await sleep(random.between(0, 1_500));
-          await cluster.redis.restart();
+          await cluster.crashRedis(random.between(0, 1_500));
         },
       });
       // What this is about is both: requests that wait, and requests that run.
