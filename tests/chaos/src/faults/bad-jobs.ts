@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from 'bullmq';
 import type { RedisProbe } from '../cluster/redis-probe.ts';
 import type { Random } from '../random.ts';
+import { within } from '../within.ts';
 import type { SharedFault } from './fault.ts';
 
 /** Each of these fails alone, and says why. */
@@ -27,7 +28,10 @@ export const BAD_JOBS: readonly SharedFault[] = [
     name: 'poison-prompt',
     weight: 3,
     target: 'queue',
-    strike: ({ load }, random) => load.poison(random),
+    /** One that is not judged by then is still in the ledger, and judged when the books are closed. */
+    async strike({ load }, random) {
+      await within(JUDGED_WITHIN_MS, load.poison(random));
+    },
   },
   {
     name: 'garbage-jobs',
