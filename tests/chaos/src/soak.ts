@@ -3,6 +3,7 @@ import { ChaosCluster } from './cluster/cluster.ts';
 import { Conductor, planStrikes } from './faults/conductor.ts';
 import { FAULTS } from './faults/index.ts';
 import { findLeaks, measureBaseline, untilIdle } from './ledger/baseline.ts';
+import { judgeStops } from './ledger/lateness.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Timeline } from './ledger/timeline.ts';
 import { askCatalogue } from './load/ask.ts';
@@ -77,7 +78,7 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
   const { seed, onProgress, signal } = options;
   const random = new Random(seed);
   const [asking, behaving, striking] = [random.fork(), random.fork(), random.fork()];
-  const ledger = new Ledger(new Timeline(), options.onViolation);
+  const ledger = new Ledger(new Timeline(), { onViolation: options.onViolation, keptMs: RESULT_TTL_S * 1000 });
   const { apis, workers, stepDelayMs } = options;
   let conductor: Conductor | undefined;
   const say = (phase: string, secondsLeft: number = 0): void => {
@@ -135,6 +136,7 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
     await cluster.heal();
     await load.stop(MAX_QUEUE_WAIT_MS);
     ledger.closeBooks();
+    judgeStops(ledger);
     watching.stop();
     // What was interrupted goes back to the line although it is full.
     if (largestQueue > MAX_QUEUE_SIZE + workers * MAX_BATCH_SIZE)

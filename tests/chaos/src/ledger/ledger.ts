@@ -1,9 +1,20 @@
-import { Entry, type Terms } from './entry.ts';
+import { type Circumstances, Entry } from './entry.ts';
+import type { Terms } from './outcome.ts';
 import type { Timeline } from './timeline.ts';
+
+/** RESULT_TTL_S, where a cluster is not told otherwise. */
+const USUALLY_KEPT_MS = 3_600_000;
 
 /** A broken promise that no single request shows: a bound, a leak. */
 export interface Finding {
   readonly what: string;
+}
+
+export interface LedgerOptions {
+  /** Called once for each broken promise, when it shows. */
+  onViolation?: ((what: string) => void) | undefined;
+  /** Milliseconds for which the cluster keeps results. */
+  keptMs?: number;
 }
 
 /** Everything that the clients know. What is checked is checked against this. */
@@ -11,15 +22,15 @@ export class Ledger {
   readonly timeline: Timeline;
   readonly entries: Entry[] = [];
   readonly findings: Finding[] = [];
-  readonly #onViolation: (what: string) => void;
+  readonly #circumstances: Circumstances;
 
-  constructor(timeline: Timeline, onViolation: (what: string) => void = () => {}) {
+  constructor(timeline: Timeline, { onViolation = () => {}, keptMs = USUALLY_KEPT_MS }: LedgerOptions = {}) {
     this.timeline = timeline;
-    this.#onViolation = onViolation;
+    this.#circumstances = { timeline, onViolation, keptMs };
   }
 
   open(about: string, terms: Terms): Entry {
-    const entry = new Entry(this.entries.length + 1, about, terms, this.#onViolation);
+    const entry = new Entry(this.entries.length + 1, about, terms, this.#circumstances);
     this.entries.push(entry);
     return entry;
   }
@@ -27,7 +38,7 @@ export class Ledger {
   find(what: string): void {
     this.findings.push({ what });
     this.timeline.add(`VIOLATION: ${what}`);
-    this.#onViolation(what);
+    this.#circumstances.onViolation(what);
   }
 
   get offending(): Entry[] {
@@ -43,15 +54,9 @@ export class Ledger {
     return this.entries.filter((entry) => entry.open && entry.reads.length > 0).length;
   }
 
-  get inFlight(): number {
-    return this.entries.filter(({ open }) => open).length;
-  }
-
-  /** Whoever was accepted and has no end by now is lost. */
+  /** Whoever was accepted and has no end by now is lost; whoever was neither accepted nor refused was not served. */
   closeBooks(): void {
-    for (const entry of this.entries) {
-      if (entry.open && entry.acceptedAt !== undefined) entry.violate('accepted and never answered');
-    }
+    for (const entry of this.entries) entry.close();
   }
 
   /** Requests by kind and by how they ended. */

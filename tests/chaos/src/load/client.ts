@@ -5,7 +5,7 @@ import { ErrorBody } from './wire.ts';
 
 /** A connection on which nothing came for this long, not even a comment, is given up. */
 const SILENCE_LIMIT_MS = 30_000;
-/** How long a client goes on trying to have its request accepted. */
+/** How long a client goes on trying to have its request accepted, if it is not told otherwise. */
 const PATIENCE_MS = 120_000;
 const RETRY_DELAY_MS = 200;
 
@@ -23,16 +23,28 @@ export class Refusal extends Error {
   }
 }
 
+export interface ClientOptions {
+  first?: number | undefined;
+  /** How long it goes on trying; it stops in any case when the books of its request are closed. */
+  patienceMs?: number;
+}
+
 /** What a client of Shoal does when something goes wrong: it tries again, at another replica. */
 export class Client {
   readonly #urls: readonly string[];
   readonly #random: Random;
+  readonly #patienceMs: number;
   #at = 0;
 
-  /** @param first index of the replica that is asked first; default: any */
-  constructor(urls: readonly string[], random: Random, first: number = random.between(0, urls.length - 1)) {
+  /** @param options.first index of the replica that is asked first; default: any */
+  constructor(
+    urls: readonly string[],
+    random: Random,
+    { first = random.between(0, urls.length - 1), patienceMs = PATIENCE_MS }: ClientOptions = {},
+  ) {
     this.#urls = urls;
     this.#random = random;
+    this.#patienceMs = patienceMs;
     this.#at = first;
   }
 
@@ -51,14 +63,15 @@ export class Client {
 
   /**
    * Sends a request until it is answered with a 2xx; every try is noted. Undefined when it was refused for good, which
-   * then is its end, or when patience ran out: then it was never accepted.
+   * then is its end, or when patience ran out: then nobody has accepted it, and somebody must have said why.
    */
   async insist(entry: Entry, path: string, options: ConnectionOptions): Promise<Connection | undefined> {
-    const until = Date.now() + PATIENCE_MS;
-    while (Date.now() < until) {
+    const until = Date.now() + this.#patienceMs;
+    while (!entry.closed && Date.now() < until) {
       try {
         return await connect(this.url + path, options);
       } catch (error) {
+        if (error instanceof Refusal) entry.refused(error.status);
         if (error instanceof Refusal && !isPassing(error)) {
           entry.end({ kind: 'failed', code: error.code, message: error.detail });
           return undefined;
@@ -71,7 +84,7 @@ export class Client {
       this.move();
       await sleep(RETRY_DELAY_MS * (1 + this.#random.next()));
     }
-    entry.note('gave up');
+    if (!entry.closed) entry.resign();
     return undefined;
   }
 }
@@ -80,11 +93,15 @@ export interface ConnectionOptions {
   method?: 'GET' | 'POST' | 'DELETE';
   headers?: Readonly<Record<string, string>>;
   body?: unknown;
+  /** Milliseconds without a byte after which it is given up. */
+  silenceMs?: number;
 }
 
 /** One HTTP exchange that can be left, and that is left when nothing comes. */
 export interface Connection {
   readonly response: Response;
+  /** When the request was sent, in Unix milliseconds. */
+  readonly sentAt: number;
   /** To be called for every sign of life. */
   alive(): void;
   leave(): void;
@@ -92,10 +109,11 @@ export interface Connection {
 
 export async function connect(
   url: string,
-  { method = 'GET', headers = {}, body }: ConnectionOptions,
+  { method = 'GET', headers = {}, body, silenceMs = SILENCE_LIMIT_MS }: ConnectionOptions,
 ): Promise<Connection> {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new Error('silence')), SILENCE_LIMIT_MS);
+  const sentAt = Date.now();
+  const timer = setTimeout(() => controller.abort(new Error('silence')), silenceMs);
   timer.unref();
   const leave = (): void => {
     clearTimeout(timer);
@@ -109,7 +127,7 @@ export async function connect(
       signal: controller.signal,
     });
     if (!response.ok) throw await refusalOf(response);
-    return { response, alive: () => timer.refresh(), leave };
+    return { response, sentAt, alive: () => timer.refresh(), leave };
   } catch (error) {
     leave();
     throw error;

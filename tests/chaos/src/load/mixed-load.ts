@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { POISON } from '../cluster/cluster.ts';
 import type { Entry } from '../ledger/entry.ts';
+import { judgeDeadline } from '../ledger/lateness.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Terms } from '../ledger/outcome.ts';
 import type { Random } from '../random.ts';
+import { within } from '../within.ts';
 import { type Ask, describeAsk } from './ask.ts';
 import { Client } from './client.ts';
 import { followJob } from './follow-job.ts';
@@ -11,6 +14,12 @@ import { askWhole, cancelJob, leaveStream, type Manner, stream, submitJob } from
 
 /** Most that a slow reader pauses in all, in milliseconds: well below the time a result is kept. */
 const LONGEST_DAWDLE_MS = 30_000;
+
+/**
+ * While things are being broken, nobody is to blame for not being there. Who has not been served when all is whole again
+ * shows when the books are closed.
+ */
+const TIRELESS = { patienceMs: Number.POSITIVE_INFINITY };
 
 export interface LoadOptions {
   ledger: Ledger;
@@ -31,18 +40,23 @@ interface Turn {
   client: Client;
   random: Random;
   manner: Manner;
-  open: (kind: string, ask: Ask, allowed?: readonly string[]) => Entry;
+  open: (kind: string, ask: Ask, terms?: Partial<Terms>) => Entry;
 }
 
 type Play = (turn: Turn) => Promise<void>;
+
+const SHARED = { shared: true };
 
 /** What clients do, and how often in relation to each other. */
 const REPERTOIRE: readonly (readonly [weight: number, play: Play])[] = [
   [26, ({ open, ask, client, manner }) => stream(open('stream', ask), ask, client, manner)],
   [22, playJob],
   [10, ({ open, ask, client, manner }) => askWhole(open('whole', ask), ask, client, manner)],
-  [6, ({ open, hot, client, manner }) => stream(open('repeat', hot), hot, client, { ...manner, fresh: false })],
-  [6, ({ open, hot, client, manner }) => askWhole(open('repeat', hot), hot, client, { ...manner, fresh: false })],
+  [6, ({ open, hot, client, manner }) => stream(open('repeat', hot, SHARED), hot, client, { ...manner, fresh: false })],
+  [
+    6,
+    ({ open, hot, client, manner }) => askWhole(open('repeat', hot, SHARED), hot, client, { ...manner, fresh: false }),
+  ],
   [8, playCancel],
   [6, playLeave],
   [6, playDeadline],
@@ -57,17 +71,18 @@ async function playJob({ open, ask, client, manner, random }: Turn): Promise<voi
 }
 
 function playCancel({ open, ask, client, manner, random }: Turn): Promise<void> {
-  return cancelJob(open('cancel', ask, ['cancelled']), ask, client, random.between(1, 60), manner);
+  return cancelJob(open('cancel', ask, { allowed: ['cancelled'] }), ask, client, random.between(1, 60), manner);
 }
 
 function playLeave({ open, ask, client, manner, random }: Turn): Promise<void> {
-  return leaveStream(open('leave', ask, ['cancelled']), ask, client, random.between(1, 40), manner);
+  return leaveStream(open('leave', ask, { allowed: ['cancelled'] }), ask, client, random.between(1, 40), manner);
 }
 
 async function playDeadline({ open, ask, client, manner, random }: Turn): Promise<void> {
-  const entry = open('deadline', ask, ['deadline_exceeded']);
-  const timed = { ...manner, timeoutMs: random.between(200, 4_000) };
-  if (await submitJob(entry, ask, client, timed)) await followJob(entry, client);
+  const timeoutMs = random.between(200, 4_000);
+  const entry = open('deadline', ask, { allowed: ['deadline_exceeded'], timeoutMs });
+  if (await submitJob(entry, ask, client, { ...manner, timeoutMs })) await followJob(entry, client);
+  judgeDeadline(entry);
 }
 
 /**
@@ -103,12 +118,7 @@ export class MixedLoad {
   /** No new requests; resolves when every client has its answer, or after `limitMs`. */
   async stop(limitMs: number): Promise<void> {
     this.#running = false;
-    const limit = new AbortController();
-    await Promise.race([
-      Promise.all(this.#clients),
-      sleep(limitMs, undefined, { signal: limit.signal }).catch(() => {}),
-    ]);
-    limit.abort();
+    await within(limitMs, Promise.all(this.#clients));
   }
 
   /** One prompt that kills its worker; resolves when it was given up. */
@@ -121,7 +131,7 @@ export class MixedLoad {
       choices: 1,
     };
     const entry = ledger.open('a poison prompt', { kind: 'poison', expected: undefined, allowed: ['worker_lost'] });
-    const client = new Client(apis, random);
+    const client = new Client(apis, random, TIRELESS);
     if (await submitJob(entry, ask, client)) await followJob(entry, client);
   }
 
@@ -139,10 +149,11 @@ export class MixedLoad {
     return {
       ask: random.pick(asks),
       hot: random.pick(this.#hot),
-      client: new Client(apis, random),
+      client: new Client(apis, random, TIRELESS),
       random,
       manner: random.chance(0.5) ? { priority: random.between(0, 9) } : {},
-      open: (kind, ask, allowed = []) => ledger.open(describeAsk(ask), { kind, expected: answers[ask.index], allowed }),
+      open: (kind, ask, terms) =>
+        ledger.open(describeAsk(ask), { kind, expected: answers[ask.index], allowed: [], ...terms }),
     };
   }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Terms } from '../ledger/entry.ts';
+import type { Terms } from '../ledger/outcome.ts';
 import type { Ask } from './ask.ts';
 import { type Connection, type ConnectionOptions, connect, isPassing, Refusal } from './client.ts';
 import { Whole } from './wire.ts';

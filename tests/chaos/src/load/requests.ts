@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Entry } from '../ledger/entry.ts';
+import { judgeDeletion } from '../ledger/lateness.ts';
 import type { Ask } from './ask.ts';
 import { type Client, connect, messageOf } from './client.ts';
 import { answerOf, failureOf, followJob, lookAt } from './follow-job.ts';
 import { serverEvents } from './sse.ts';
 import { Chunk, Job, Whole } from './wire.ts';
+
+/**
+ * Nothing comes of a whole answer before all of it is there, or its deadline passes (REQUEST_TIMEOUT_MS, of which this is
+ * the default and a bit): to leave earlier would be to ask again for what is about to come.
+ */
+const WHOLE_WITHIN_MS = 330_000;
 
 /** What a request says besides what it asks. */
 export interface Manner {
@@ -30,12 +37,13 @@ function headersOf({ fresh = true }: Manner): Record<string, string> {
 export async function askWhole(entry: Entry, ask: Ask, client: Client, manner: Manner = {}): Promise<void> {
   while (entry.open) {
     const body = { ...ask.body, ...serviceOf(manner) };
-    const options = { method: 'POST', headers: headersOf(manner), body } as const;
+    const options = { method: 'POST', headers: headersOf(manner), body, silenceMs: WHOLE_WITHIN_MS } as const;
     const connection = await client.insist(entry, ask.endpoint, options);
     if (connection === undefined) return;
     try {
       const { choices } = Whole.parse(await connection.response.json());
-      entry.accepted('2xx', connection.response.headers.get('x-shoal-job-id') ?? undefined);
+      const id = connection.response.headers.get('x-shoal-job-id') ?? undefined;
+      entry.accepted('2xx', id, connection.sentAt);
       entry.end({
         kind: 'completed',
         texts: choices.map((choice) => choice.message?.content ?? choice.text ?? ''),
@@ -63,7 +71,8 @@ export async function stream(entry: Entry, ask: Ask, client: Client, options: St
   const body = { ...ask.body, ...serviceOf(options), stream: true };
   const connection = await client.insist(entry, ask.endpoint, { method: 'POST', headers: headersOf(options), body });
   if (connection === undefined) return;
-  entry.accepted(`stream from ${client.url}`, connection.response.headers.get('x-shoal-job-id') ?? undefined);
+  const id = connection.response.headers.get('x-shoal-job-id') ?? undefined;
+  entry.accepted(`stream from ${client.url}`, id, connection.sentAt);
   const finishReasons: string[] = [];
   let pieces = 0;
   let left = false;
@@ -125,6 +134,7 @@ export async function leaveStream(
     },
   });
   if (!entry.open || entry.acceptedAt === undefined) return;
+  entry.leftAt = Date.now();
   entry.note('closed the connection');
   await untilEnded(entry, client);
 }
@@ -133,12 +143,13 @@ export async function leaveStream(
 export async function submitJob(entry: Entry, ask: Ask, client: Client, manner: Manner = {}): Promise<boolean> {
   const headers = { ...headersOf(manner), 'idempotency-key': randomUUID() };
   const body = { ...ask.body, ...serviceOf(manner), endpoint: ask.endpoint };
+  entry.submitted = true;
   while (entry.open) {
     const connection = await client.insist(entry, '/v1/jobs', { method: 'POST', headers, body });
     if (connection === undefined) return false;
     try {
       const job = Job.parse(await connection.response.json());
-      entry.accepted('202', job.id);
+      entry.accepted('202', job.id, connection.sentAt);
       if (client.random.chance(0.9)) return true;
       entry.note('submits it again');
       client.move();
@@ -162,15 +173,18 @@ export async function cancelJob(entry: Entry, ask: Ask, client: Client, after: n
     await deleteJob(entry, client);
   };
   await followJob(entry, client, { onTokens });
+  judgeDeletion(entry);
 }
 
 async function deleteJob(entry: Entry, client: Client): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 100 && !entry.closed; attempt++) {
     try {
-      const connection = await connect(`${client.url}/v1/jobs/${entry.jobId}`, { method: 'DELETE' });
-      const job = Job.parse(await connection.response.json());
-      connection.leave();
-      entry.note(`DELETE at ${client.url}: ${connection.response.status} ${job.status}`);
+      const { response, sentAt, leave } = await connect(`${client.url}/v1/jobs/${entry.jobId}`, { method: 'DELETE' });
+      const job = Job.parse(await response.json());
+      leave();
+      entry.note(`DELETE at ${client.url}: ${response.status} ${job.status}`);
+      entry.deletion = { httpStatus: response.status, at: Date.now(), claims: job.attempts };
+      entry.shown(job, sentAt);
       return;
     } catch (error) {
       entry.note(`DELETE at ${client.url}: ${messageOf(error)}`);

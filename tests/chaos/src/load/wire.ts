@@ -54,6 +54,10 @@ export type JobEvent = z.infer<typeof JobEvent>;
 export const Job = z.object({
   id: z.string(),
   status: z.enum(['queued', 'running', 'completed', 'failed', 'cancelled', 'expired']),
+  /** Claims so far. */
+  attempts: z.number(),
+  /** By Redis's clock, in Unix milliseconds. */
+  finished_at: z.number().optional(),
   result: JobResult.optional(),
   error: ErrorPart.optional(),
 });

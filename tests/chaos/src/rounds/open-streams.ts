@@ -4,6 +4,7 @@ import { describeAsk } from '../load/ask.ts';
 import { Client } from '../load/client.ts';
 import { followJob } from '../load/follow-job.ts';
 import { stream, submitJob } from '../load/requests.ts';
+import { within } from '../within.ts';
 import type { Arena } from './scenario.ts';
 
 const FLOWING_LIMIT_MS = 60_000;
@@ -30,7 +31,7 @@ export class OpenStreams {
       const asJob = Math.floor(index / 2) % 2 === 0;
       const terms = { kind: asJob ? 'job' : 'stream', expected: answers[ask.index], allowed: [] };
       const entry = ledger.open(describeAsk(ask), terms);
-      const client = new Client(urls, random.fork(), api);
+      const client = new Client(urls, random.fork(), { first: api });
       const read = async (): Promise<void> => {
         if (!asJob) await stream(entry, ask, client);
         else if (await submitJob(entry, ask, client)) await followJob(entry, client);
@@ -62,9 +63,7 @@ export class OpenStreams {
 
   /** Resolves when all have their answers, or when it took too long: then those without are lost. */
   async done(): Promise<void> {
-    const limit = new AbortController();
-    await Promise.race([this.#all, sleep(DONE_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => {})]);
-    limit.abort();
-    for (const entry of this.entries) if (entry.open) entry.violate('accepted and never answered');
+    await within(DONE_LIMIT_MS, this.#all);
+    for (const entry of this.entries) entry.close();
   }
 }

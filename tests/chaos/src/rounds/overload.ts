@@ -12,6 +12,7 @@ const TIMES_CAPACITY = 10;
 const MAX_QUEUE_SIZE = 200;
 const CAPACITY_SECONDS = 10;
 const MEMORY_SLACK = 48 * 2 ** 20;
+const LOOK_LIMIT_MS = 60_000;
 
 export const overload: Scenario = {
   name: 'overload',
@@ -81,6 +82,7 @@ async function offer(
   const submit = async (): Promise<void> => {
     const ask = random.pick(asks);
     const client = new Client(urls, random);
+    const sentAt = Date.now();
     const response = await fetch(`${client.url}/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
@@ -98,9 +100,9 @@ async function offer(
       return;
     }
     count.accepted += 1;
-    entry.accepted('202', Job.parse(body).id);
+    entry.accepted('202', Job.parse(body).id, sentAt);
     accepted.push(async () => {
-      const job = await lookAt(entry, client);
+      const job = await lookAt(entry, client, { limitMs: LOOK_LIMIT_MS });
       if (job?.result !== undefined) entry.end({ kind: 'completed', ...answerOf(job.result) });
       else if (job?.error !== undefined) entry.end(failureOf(job.error));
       return !entry.open;
