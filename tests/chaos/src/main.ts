@@ -8,6 +8,9 @@ import { runRounds } from './rounds/run.ts';
 import { soak } from './soak.ts';
 import { progressLine, say, table } from './terminal.ts';
 
+/** A machine that is busy with other things as well may take its time. */
+const SETTLE_MS = 300_000;
+
 const interrupted = new AbortController();
 process.once('SIGINT', () => {
   say('ending early; the books are closed first (a second Ctrl-C does not wait)');
@@ -46,6 +49,7 @@ async function runSoak(options: Options): Promise<{ kept: boolean; json: object 
       apis: 2,
       workers: 3,
       stepDelayMs: 5,
+      settleMs: SETTLE_MS,
       untilForgotten: true,
       onProgress: progressLine(),
       onViolation: (what) => say(`VIOLATION: ${what}`),

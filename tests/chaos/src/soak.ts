@@ -7,8 +7,9 @@ import { judgeStops } from './ledger/lateness.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Timeline } from './ledger/timeline.ts';
 import { askCatalogue } from './load/ask.ts';
+import { findUnknownJobs } from './load/job-list.ts';
 import { MixedLoad } from './load/mixed-load.ts';
-import { undisturbedAnswers } from './load/reference.ts';
+import { findChangedAnswers, undisturbedAnswers } from './load/reference.ts';
 import { Random } from './random.ts';
 
 export interface SoakOptions {
@@ -24,6 +25,8 @@ export interface SoakOptions {
   apis: number;
   workers: number;
   stepDelayMs: number;
+  /** When everything is whole again, everybody must be served, and everything at rest, within this. */
+  settleMs: number;
   /** Waits at the end until every result is forgotten, so that keys left behind show. */
   untilForgotten: boolean;
   /** Called about every second. */
@@ -55,8 +58,11 @@ const MAX_QUEUE_SIZE = 200;
 const MAX_BATCH_SIZE = 8;
 const LOCK_MS = 2_000;
 const STEP_TIMEOUT_MS = 10_000;
-/** Longer than any outage here: a reader finds its answer when it comes back. */
-const RESULT_TTL_S = 90;
+/**
+ * Longer than any outage here: a reader finds its answer when it comes back. Where nobody waits until it is forgotten, so
+ * long that a result which is gone was lost.
+ */
+const RESULT_TTL_S = { forgotten: 90, kept: 900 };
 /** The deadline of jobs: a machine that is busy with other things as well may take its time, and lose nothing. */
 const MAX_QUEUE_WAIT_MS = 300_000;
 
@@ -70,15 +76,15 @@ const SETTINGS = {
   STEP_TIMEOUT_MS: String(STEP_TIMEOUT_MS),
   DRAIN_TIMEOUT_MS: '1000',
   SHUTDOWN_TIMEOUT_MS: '1000',
-  RESULT_TTL_S: String(RESULT_TTL_S),
 };
 
 /** Mixed load on a cluster while faults are injected; then everything heals, and the books are closed. */
 export async function soak(options: SoakOptions): Promise<SoakOutcome> {
-  const { seed, onProgress, signal } = options;
+  const { seed, onProgress, onViolation, settleMs, signal } = options;
   const random = new Random(seed);
   const [asking, behaving, striking] = [random.fork(), random.fork(), random.fork()];
-  const ledger = new Ledger(new Timeline(), { onViolation: options.onViolation, keptMs: RESULT_TTL_S * 1000 });
+  const resultTtlS = options.untilForgotten ? RESULT_TTL_S.forgotten : RESULT_TTL_S.kept;
+  const ledger = new Ledger(new Timeline(), { onViolation, keptMs: resultTtlS * 1000 });
   const { apis, workers, stepDelayMs } = options;
   let conductor: Conductor | undefined;
   const say = (phase: string, secondsLeft: number = 0): void => {
@@ -96,7 +102,8 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
   };
   say('starting');
   const { timeline } = ledger;
-  const cluster = await ChaosCluster.start({ apis, workers, stepDelayMs, timeline, board: true, env: SETTINGS });
+  const env = { ...SETTINGS, RESULT_TTL_S: String(resultTtlS) };
+  const cluster = await ChaosCluster.start({ apis, workers, stepDelayMs, timeline, board: true, env });
   let failed = true;
   try {
     const asks = askCatalogue(asking, options.asks, [40, 300]);
@@ -134,15 +141,20 @@ export async function soak(options: SoakOptions): Promise<SoakOutcome> {
 
     say('healing');
     await cluster.heal();
-    await load.stop(MAX_QUEUE_WAIT_MS);
+    say('waiting for the last answers');
+    await load.stop(settleMs);
     ledger.closeBooks();
     judgeStops(ledger);
     watching.stop();
     // What was interrupted goes back to the line although it is full.
     if (largestQueue > MAX_QUEUE_SIZE + workers * MAX_BATCH_SIZE)
       ledger.find(`${largestQueue} jobs waited, with a bound of ${MAX_QUEUE_SIZE}`);
+    say('asking once more');
+    await findUnknownJobs(ledger, urls[0] ?? '', settleMs);
+    for (const api of cluster.apis) await findChangedAnswers(ledger, api, { asks, answers, limitMs: settleMs });
     say('coming to rest');
-    await untilIdle(cluster, ledger, { forgotten: options.untilForgotten, limitMs: (RESULT_TTL_S + 30) * 1000 });
+    const restMs = options.untilForgotten ? (resultTtlS + 30) * 1000 : settleMs;
+    await untilIdle(cluster, ledger, { forgotten: options.untilForgotten, limitMs: restMs });
     await findLeaks(cluster, before, ledger, { forgotten: options.untilForgotten });
     failed = ledger.violations > 0;
     return { ledger, faults: Object.fromEntries(conductor.done), largestQueue, folder: cluster.folder };

@@ -4,4 +4,11 @@ import { NETWORK_FAULTS } from './network.ts';
 import { PROCESS_FAULTS } from './processes.ts';
 import { REDIS_FAULTS } from './redis.ts';
 
-export const FAULTS: readonly Fault[] = [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...REDIS_FAULTS, ...BAD_JOBS];
+export const FAULT_FAMILIES: Readonly<Record<string, readonly Fault[]>> = {
+  processes: PROCESS_FAULTS,
+  network: NETWORK_FAULTS,
+  redis: REDIS_FAULTS,
+  'bad jobs': BAD_JOBS,
+};
+
+export const FAULTS: readonly Fault[] = Object.values(FAULT_FAMILIES).flat();

@@ -62,3 +62,10 @@ export const Job = z.object({
   error: ErrorPart.optional(),
 });
 export type Job = z.infer<typeof Job>;
+
+/** A page of `GET /v1/jobs`. */
+export const JobPage = z.object({
+  data: z.array(z.object({ id: z.string() })),
+  after: z.string().nullable(),
+});
+export type JobPage = z.infer<typeof JobPage>;
