@@ -504,6 +504,21 @@ describe('bulk consumer', () => {
       await eventually('the ordinary one', () => heir.jobs.length === 3);
     });
 
+    it('stops what was cancelled before its worker died as soon as it is claimed again', async () => {
+      await submit('a');
+      const doomed = start(fast);
+      await eventually('the claim', () => doomed.jobs.length === 1);
+      doomed.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+      await deadly(doomed);
+      expect(await queue.producer.cancel('a')).toBe('stopping');
+      // Its own look at the mark, once a second, comes too late to be what stops it.
+      const heir = start({ stalledIntervalMs: 200, lockDurationMs: 60_000 });
+      await eventually('the second claim', () => heir.jobs.length === 1);
+      expect(heir.jobs[0]?.signal.aborted).toBe(true);
+      await heir.jobs[0]?.complete(sampleResult(1, { finishReason: 'abort' }));
+    });
+
     it('hands a suspect back to the suspects', async () => {
       await suspected('odd');
       const leaver = start();

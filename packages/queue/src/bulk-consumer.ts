@@ -236,6 +236,8 @@ class BulkConsumer implements Consumer, ClaimSource {
         predictedMs: Number(fields.get('shoal:predicted') ?? -1),
         released: () => this.#released(),
       });
+      // Whoever held it before died with the call.
+      if (fields.has('shoal:cancel')) this.#jobs.cancel(id);
     }
   }
 
