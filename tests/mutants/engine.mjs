@@ -192,4 +192,12 @@ export const engineMutants = [
     replace: '',
     tests: [SCHEDULER_FUZZ],
   },
+  {
+    name: 'choices-told-as-they-come',
+    breaks: 'What stands at a position of the log depends on the answer alone, not on who generated what first.',
+    file: 'packages/engine/src/answer.ts',
+    search: 'if (isOver || told >= fewest) continue;',
+    replace: 'if (isOver || told >= fewest || this.#untold[choice]?.length === 0) continue;',
+    tests: ['packages/engine/src/choices.test.ts'],
+  },
 ];

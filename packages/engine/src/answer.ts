@@ -3,7 +3,19 @@ import type { EventSink } from './event-stream.ts';
 import type { FinishedEvent, ResumeFrom } from './generation-engine.ts';
 import type { Sequence } from './sequence.ts';
 
-/** What one request is told: the tokens of its sequences, one per choice, in one order; then that it is over. */
+interface ToldToken {
+  token: number;
+  text: string;
+  logprob: ChosenLogprob | undefined;
+}
+
+/**
+ * What one request is told: the tokens of its sequences, one per choice, in one order; then that it is over.
+ *
+ * Choices take turns: next comes a token of the choice that has told the fewest, the first of those; one that has ended is
+ * passed over. So what stands at a position depends on the answer alone, not on who generated what first: a reader goes
+ * on at its position although the log behind that was lost, and written anew by another worker.
+ */
 export class Answer {
   readonly requestId: string;
   readonly sink: EventSink;
@@ -12,6 +24,9 @@ export class Answer {
   readonly #logprobs: ChosenLogprob[][] = [];
   /** Told with the first token. */
   readonly #promptText: string | undefined;
+  /** Of each choice: tokens told, and those whose turn has not come. */
+  readonly #told: number[] = [];
+  readonly #untold: ToldToken[][] = [];
   /** Tokens told, over all choices. */
   #position = 0;
 
@@ -55,7 +70,11 @@ export class Answer {
   begin(sequences: readonly Sequence[]): void {
     this.#sequences.push(...sequences);
     this.#forks = sequences.slice(1);
-    this.#logprobs.push(...sequences.map(() => []));
+    for (const _ of sequences) {
+      this.#logprobs.push([]);
+      this.#told.push(0);
+      this.#untold.push([]);
+    }
   }
 
   /**
@@ -66,27 +85,55 @@ export class Answer {
   resume({ tokenIds, choices, fast = false }: ResumeFrom, now: number): boolean {
     this.#forks = [];
     for (const [index, token] of tokenIds.entries()) {
-      const sequence = this.#sequences[choices?.[index] ?? 0];
+      const choice = choices?.[index] ?? 0;
+      const sequence = this.#sequences[choice];
       if (sequence === undefined || sequence.finishReason !== undefined) return false;
       sequence.append(token, now);
+      this.#told[choice] = (this.#told[choice] ?? 0) + 1;
     }
     if (fast) for (const sequence of this.#sequences) sequence.prefillAll();
     this.#position = tokenIds.length;
     return true;
   }
 
-  tell(sequence: Sequence, token: number, text: string, logprob: ChosenLogprob | undefined): void {
-    if (logprob !== undefined) this.#logprobs[sequence.choice]?.push(logprob);
+  /** Tells a token that a sequence was given just now, or keeps it until its turn. */
+  tell({ choice }: Sequence, token: number, text: string, logprob: ChosenLogprob | undefined): void {
+    if (logprob !== undefined) this.#logprobs[choice]?.push(logprob);
+    this.#untold[choice]?.push({ token, text, logprob });
+    for (;;) {
+      const turn = this.#turn();
+      const told = this.#untold[turn]?.shift();
+      if (told === undefined) return;
+      this.#tellOne(turn, told);
+    }
+  }
+
+  /** The choice whose token is told next, whether or not that is there yet. */
+  #turn(): number {
+    let turn = 0;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const [choice, { finishReason }] of this.#sequences.entries()) {
+      const told = this.#told[choice] ?? 0;
+      const isOver = finishReason !== undefined && this.#untold[choice]?.length === 0;
+      if (isOver || told >= fewest) continue;
+      turn = choice;
+      fewest = told;
+    }
+    return turn;
+  }
+
+  #tellOne(choice: number, { token, text, logprob }: ToldToken): void {
     this.sink.tokens({
       type: 'tokens',
       position: this.#position,
       tokenIds: [token],
       text,
-      ...(sequence.choice === 0 ? {} : { choice: sequence.choice }),
+      ...(choice === 0 ? {} : { choice }),
       ...(logprob === undefined ? {} : { logprobs: [logprob] }),
       ...(this.#promptText === undefined || this.#position > 0 ? {} : { promptText: this.#promptText }),
     });
     this.#position += 1;
+    this.#told[choice] = (this.#told[choice] ?? 0) + 1;
   }
 
   /** What its reader is told at the end; choices without one were cut short. */

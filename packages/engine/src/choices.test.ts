@@ -72,11 +72,12 @@ describe('n > 1', () => {
     ['one slot', { maxBatchSize: 1 }],
     ['a cache that overflows', { maxBatchSize: 5, maxModelLen: 64, budgetTokens: 64 }],
     ['static batching', { batching: 'static' as const, maxBatchSize: 3 }],
-  ])('gives the same choices with %s', async (_, options) => {
-    const wide = (await readAll(flatEngine().engine.generate(several(5)))).finished;
+  ])('gives the same choices, and tells them in the same order, with %s', async (_, options) => {
+    const wide = await readAll(flatEngine().engine.generate(several(5)));
     const narrow = flatEngine({ maxQueueDelayMs: 0, ...options });
-    const { finished } = await readAll(narrow.engine.generate(several(5)));
-    expect(finished.choices).toEqual(wide.choices);
+    const { log, finished } = await readAll(narrow.engine.generate(several(5)));
+    expect(finished.choices).toEqual(wide.finished.choices);
+    expect(log).toEqual(wide.log);
     expect(narrow.engine.stats()).toMatchObject({ waiting: 0, running: 0 });
   });
 
@@ -87,9 +88,14 @@ describe('n > 1', () => {
       logits.fill(-50, 8, 256);
       logits[BYTE_EOS] = 1;
     };
-    const { finished } = await readAll(engine.generate(several(8)));
+    const { log, finished } = await readAll(engine.generate(several(8)));
     const lengths = finished.choices?.map((choice) => choice.tokenIds.length) ?? [];
     expect(new Set(lengths).size).toBeGreaterThan(2);
+    // In turn, round by round; who has ended is passed over.
+    const rounds = Array.from({ length: Math.max(...lengths) }, (_, round) =>
+      [...lengths.keys()].filter((choice) => round < (lengths[choice] ?? 0)),
+    );
+    expect(log.choices).toEqual(rounds.flat());
     expect(finished.usage.completionTokens).toBe(lengths.reduce((sum, length) => sum + length, 0));
   });
 
@@ -98,15 +104,20 @@ describe('n > 1', () => {
     for (const cut of [0, 1, 2, 3, 7, 20, 36]) {
       const resumeFrom = { tokenIds: log.tokenIds.slice(0, cut), choices: log.choices.slice(0, cut) };
       let last: FinishedEvent | undefined;
-      let position = cut;
-      for await (const event of flatEngine().engine.generate({ ...several(3), resumeFrom })) {
+      const { tokenIds, choices } = structuredClone(resumeFrom);
+      // One slot: the choices are generated one after the other.
+      const heir = flatEngine({ maxBatchSize: cut % 2 === 0 ? 8 : 1 }).engine;
+      for await (const event of heir.generate({ ...several(3), resumeFrom })) {
         if (event.type === 'finished') last = event;
         else {
-          expect(event.position).toBe(position);
-          position += event.tokenIds.length;
+          expect(event.position).toBe(tokenIds.length);
+          tokenIds.push(...event.tokenIds);
+          choices.push(event.choice ?? 0);
         }
       }
       expect(last?.choices).toEqual(finished.choices);
+      // Whoever had read more than the log still has reads on at its position.
+      expect({ tokenIds, choices }).toEqual(log);
     }
   });
 
