@@ -7,16 +7,17 @@ import type { ClaimedJob } from './consumer.ts';
 import { modelKeys } from './keys.ts';
 import { mergeLog } from './merge-log.ts';
 import { openQueue } from './open-queue.ts';
-import { breakableConnections } from './testing/breakable.ts';
+import { type BreakableConnections, breakableConnections } from './testing/breakable.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
 import { all, eventually, soon } from './testing/waiting.ts';
 
 const redisUrl = inject('redisUrl');
 const TOKENS = 400;
 const JOBS = 8;
+const STRIKES = 200;
 
-/** Streams eight jobs of 400 tokens while `disturb` is done 200 times with emits in flight; every log must be right. */
-async function streamUnder(disturb: (connections: { drop(): void; redis: Redis }) => unknown): Promise<void> {
+/** Streams eight jobs of 400 tokens while `strike` hits 200 emits under way; every log must be right. */
+async function streamUnder(strike: (connections: BreakableConnections) => Promise<void>): Promise<void> {
   const prefix = `test-${randomUUID()}`;
   const keys = modelKeys(prefix, 'minnow');
   const redis = new Redis(redisUrl);
@@ -26,22 +27,20 @@ async function streamUnder(disturb: (connections: { drop(): void; redis: Redis }
   const consumer = openConsumer({ redisUrl, prefix, model: 'minnow', capacity: JOBS, connect: connections.connect });
   const jobs: ClaimedJob[] = [];
   const ids = Array.from({ length: JOBS }, (_, n) => `job-${n}`);
-  const events = ids.map((id) => all(`the events of ${id}`, queue.replies.listen(id), 60_000));
+  const events = ids.map((id) => all(`the events of ${id}`, queue.replies.listen(id), 80_000));
   for (const id of ids)
     await queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority: 5 });
   consumer.start((job) => jobs.push(job));
   await eventually('all claims', () => jobs.length === JOBS);
-  let disturbances = 0;
+  const repeatedBefore = connections.repeatedEmits;
   for (let position = 0; position < TOKENS; position += 1) {
+    // Every other token goes its way undisturbed. The strike is ready before there is anything that it could miss.
+    const passed = position % (TOKENS / STRIKES) === 1 ? strike(connections) : sleep(16);
     for (const job of jobs) job.append(sampleTokens(position));
-    await sleep(16);
-    if (position % 2 === 1) {
-      // Twice per token pair: once right after an emit went out, once somewhere in between.
-      disturbances += 1;
-      await disturb({ drop: () => connections.drop(), redis });
-    }
+    await soon(`what follows token ${position}`, passed);
   }
-  expect(disturbances).toBe(200);
+  // One that hit no emit under way would have caused none to be sent again.
+  await eventually('the last repetition', () => connections.repeatedEmits - repeatedBefore >= STRIKES);
   await soon('the ends', Promise.all(jobs.map((job) => job.complete(sampleResult(TOKENS)))), 30_000);
   const wanted = sampleResult(TOKENS);
   for (const [n, id] of ids.entries()) {
@@ -58,10 +57,14 @@ async function streamUnder(disturb: (connections: { drop(): void; redis: Redis }
 }
 
 describe('logs are exact', () => {
-  it('when sockets drop 200 times with emits in flight', () => streamUnder(({ drop }) => drop()), 90_000);
   it(
-    'when the script cache is lost 200 times with emits in flight',
-    () => streamUnder(({ redis }) => redis.script('FLUSH')),
+    'when sockets drop 200 times with emits in flight',
+    () => streamUnder((connections) => connections.dropUnderEmit()),
+    90_000,
+  );
+  it(
+    'when Redis has lost the script of 200 emits in flight',
+    () => streamUnder((connections) => connections.forgetUnderEmit()),
     90_000,
   );
 });
