@@ -11,17 +11,19 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { Cluster } from '../cluster/cluster.ts';
 
+const story = { prompt: 'Once upon a time', temperature: 0, ignoreEos: true, maxTokens: 480 };
 const subject = {
   model: 'minnow',
   easy: { prompt: '47 + 38 =', answer: ' 85' },
-  long: { prompt: 'Once upon a time', temperature: 0, ignoreEos: true, maxTokens: 480, n: 16 },
+  // Two at a time: thousands of steps.
+  long: { ...story, n: 16 },
 };
 
 describe('the client, against real processes', () => {
   let cluster: Cluster;
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ redisUrl: inject('redisUrl') });
+    cluster = await Cluster.start({ redisUrl: inject('redisUrl'), env: { MAX_BATCH_SIZE: '2' } });
   });
   afterAll(() => cluster?.stop());
 
@@ -33,11 +35,12 @@ describe('the client, against real processes', () => {
 
   it.each(['HTTP', 'Redis'])('%s: resumes an answer whose connection is cut twice', async (road) => {
     const options = { model: 'minnow', maxRetries: 10 };
+    const asked = { ...story, n: 4 };
     const undisturbed = httpClient({ url: cluster.url, ...options });
     const proxy = await openTcpProxy(road === 'HTTP' ? cluster.url : inject('redisUrl'));
     const client = behind(proxy, road, options);
     try {
-      const stream = client.stream(subject.long);
+      const stream = client.stream(asked);
       let text = '';
       let cuts = 0;
       for await (const delta of stream) {
@@ -50,7 +53,7 @@ describe('the client, against real processes', () => {
       const result = await stream.result();
       expect(cuts).toBe(2);
       expect(text).toBe(result.text);
-      expect(result.text).toBe((await undisturbed.generate(subject.long)).text);
+      expect(result.text).toBe((await undisturbed.generate(asked)).text);
     } finally {
       await Promise.all([client.close(), undisturbed.close()]);
       await proxy.close();
