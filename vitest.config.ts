@@ -15,6 +15,8 @@ export default defineConfig({
     globalSetup: ['tests/redis.global.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // One second, the default, is no sign of a fault where other things keep the machine busy.
+    expect: { poll: { timeout: 10_000 } },
     pool: 'forks',
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },

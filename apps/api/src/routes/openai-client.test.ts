@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ShoalError } from '@shoal/protocol';
 import OpenAI from 'openai';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { answer, type MemoryModel } from '../testing/memory-models.ts';
 import { type TestServer, testServer } from '../testing/test-server.ts';
 
@@ -103,17 +103,17 @@ test('breaking out of a stream cancels', async () => {
   for await (const chunk of await client.chat.completions.create({ ...chat, stream: true })) {
     if (chunk.choices[0]?.delta.content === 'hel') break;
   }
-  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']));
+  await expect.poll(() => model.cancelled).toEqual(['r1']);
 });
 
 test('an AbortSignal cancels', async () => {
   model.script = () => undefined;
   const abort = new AbortController();
   const asked = client.chat.completions.create(chat, { signal: abort.signal });
-  await vi.waitFor(() => expect(model.jobs.size).toBe(1));
+  await expect.poll(() => model.jobs.size).toBe(1);
   abort.abort();
   await expect(asked).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
-  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']));
+  await expect.poll(() => model.cancelled).toEqual(['r1']);
 });
 
 test.each<[what: string, cause: () => Promise<unknown>, type: new (...args: never[]) => Error, code: string]>([

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { answer } from '../testing/memory-models.ts';
 import { exchange } from '../testing/raw-http.ts';
 import { type TestServer, testServer } from '../testing/test-server.ts';
@@ -36,8 +36,8 @@ test('a caller who leaves a stream cancels it', async () => {
   const reader = response.body?.getReader();
   expect(new TextDecoder().decode((await reader?.read())?.value)).toContain('"text":"hel"');
   caller.abort();
-  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']));
-  await vi.waitFor(() => expect(model.listening).toBe(0));
+  await expect.poll(() => model.cancelled).toEqual(['r1']);
+  await expect.poll(() => model.listening).toBe(0);
 });
 
 test('a caller who leaves before the answer cancels all its jobs', async () => {
@@ -45,10 +45,10 @@ test('a caller who leaves before the answer cancels all its jobs', async () => {
   model.script = () => undefined;
   const caller = new AbortController();
   const answering = fetch(`${url}/v1/completions`, { ...completion({ prompt: ['a', 'b'] }), signal: caller.signal });
-  await vi.waitFor(() => expect(model.jobs.size).toBe(2));
+  await expect.poll(() => model.jobs.size).toBe(2);
   caller.abort();
   await expect(answering).rejects.toThrow();
-  await vi.waitFor(() => expect(model.cancelled.sort()).toEqual(['r1-0', 'r1-1']));
+  await expect.poll(() => model.cancelled.sort()).toEqual(['r1-0', 'r1-1']);
 });
 
 /** Bytes of a POST that leaves its connection open. */
@@ -98,7 +98,7 @@ test('a reader who leaves a job’s events does not cancel the job', async () =>
   await response.body?.getReader().read();
   expect(model.listening).toBe(1);
   caller.abort();
-  await vi.waitFor(() => expect(model.listening).toBe(0));
+  await expect.poll(() => model.listening).toBe(0);
   expect(model.cancelled).toEqual([]);
 });
 
@@ -154,9 +154,9 @@ test('a reader who does not read is cut off, and others go on', async () => {
   slow.write(
     `POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
-  await vi.waitFor(() => expect(model.jobs.size).toBe(1));
+  await expect.poll(() => model.jobs.size).toBe(1);
   expect((await fetch(`${url}/v1/completions`, completion())).status).toBe(200);
-  await vi.waitFor(() => expect(model.cancelled).toEqual(['r1']), { timeout: 5000 });
+  await expect.poll(() => model.cancelled).toEqual(['r1']);
   expect(model.listening).toBe(0);
   slow.destroy();
 });
@@ -205,7 +205,7 @@ test('shutdown: what does not finish in time ends with an error; a stream that h
   model.script = (request) => (request.prompt === 'begun' ? answer('hello', ['hel']).slice(0, 1) : undefined);
   const begun = await fetch(`${url}/v1/completions`, completion({ prompt: 'begun', stream: true }));
   const waiting = fetch(`${url}/v1/completions`, completion({ prompt: 'waiting' }));
-  await vi.waitFor(() => expect(model.jobs.size).toBe(2));
+  await expect.poll(() => model.jobs.size).toBe(2);
   await close(10);
   expect(await begun.text()).toContain('"code":"unavailable"');
   expect((await waiting).status).toBe(503);
@@ -224,8 +224,8 @@ test('a caller who waits costs no copy of the prompt', async () => {
   started.model.script = () => undefined;
   const url = await started.app.listen({ port: 0, host: '127.0.0.1' });
   const waiting = fetch(`${url}/v1/completions`, completion({ prompt: 'x'.repeat(100_000) }));
-  await vi.waitFor(() => expect(started.model.jobs.size).toBe(1));
-  await vi.waitFor(() => expect(bodies.map((body) => body())).toEqual([undefined]));
+  await expect.poll(() => started.model.jobs.size).toBe(1);
+  await expect.poll(() => bodies.map((body) => body())).toEqual([undefined]);
   started.model.tell('r1', ...answer('hello', ['hello']));
   expect((await waiting).status).toBe(200);
 });
