@@ -6,7 +6,7 @@ import { openBullQueue, openProducer, openRegistry } from '@shoal/queue';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { waitUntil } from '../../scripts/system/bounded.mjs';
 import { Cluster } from '../cluster/cluster.ts';
-import { post } from '../e2e/http.ts';
+import { insist } from '../e2e/http.ts';
 
 const shoal = fileURLToPath(new URL('../../apps/cli/bin/shoal.mjs', import.meta.url));
 const FOLLOWS_MS = 15_000;
@@ -53,7 +53,7 @@ describe('a cluster that is operated while it runs', () => {
   const body = { model: 'minnow', prompt: 'Tell me a story about a fox.', max_tokens: 40, ignore_eos: true };
   const submit = (count: number) =>
     Promise.all(
-      Array.from({ length: count }, () => post(`${cluster.url}/v1/jobs`, { ...body, endpoint: '/v1/completions' })),
+      Array.from({ length: count }, () => insist(`${cluster.url}/v1/jobs`, { ...body, endpoint: '/v1/completions' })),
     );
 
   it('scales by a figure that goes 0 → n → 0 over a burst', { timeout: 60_000 }, async () => {
@@ -90,7 +90,7 @@ describe('a cluster that is operated while it runs', () => {
     await becomes(url, inForce, (size) => size === 1);
     expect(await value(url, 'shoal_worker_setting{setting="LOG_LEVEL",model="minnow"}')).toBe(20);
     const answers = await Promise.all(
-      Array.from({ length: 6 }, async () => (await post(`${cluster.url}/v1/completions`, body)).json()),
+      Array.from({ length: 6 }, async () => (await insist(`${cluster.url}/v1/completions`, body)).json()),
     );
     const sizes = answers.map((answer) => (answer as { shoal: { batch: { size: number } } }).shoal.batch.size);
     expect(Math.max(...sizes)).toBe(1);

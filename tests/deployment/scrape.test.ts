@@ -10,7 +10,7 @@ import { findPrometheus, findPromtool } from '../../scripts/deployment-tools.mjs
 import { waitUntil } from '../../scripts/system/bounded.mjs';
 import { freePort } from '../../scripts/system/ports.mjs';
 import { Cluster } from '../cluster/cluster.ts';
-import { post } from '../e2e/http.ts';
+import { insist, post } from '../e2e/http.ts';
 import { Accidents } from './accidents.ts';
 
 const FETCH_LIMIT_MS = 300_000;
@@ -133,16 +133,6 @@ async function someAnswers({ url }: Cluster): Promise<void> {
   for (const answer of answers) {
     expect(answer.status).toBe(200);
     await answer.text();
-  }
-}
-
-/** As clients do: an API that a busy machine keeps from its Redis for a second says so, and is asked again. */
-async function insist(url: string, body: unknown): Promise<Response> {
-  for (let left = 10; ; left -= 1) {
-    const answer = await post(url, body);
-    if (answer.status !== 503 || left === 0) return answer;
-    await answer.text();
-    await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }
 

@@ -5,7 +5,7 @@ import { waitUntil } from '../../scripts/system/bounded.mjs';
 import { BOARD_PASSWORD, BOARD_USER, Cluster } from '../cluster/cluster.ts';
 import { lonePrompt, mixed } from '../minnow/held-out.ts';
 import { executablePath, openBrowser, picture } from './browser.ts';
-import { ask, post } from './http.ts';
+import { ask, insist } from './http.ts';
 
 /** The board's buttons are icons without a name. */
 const icon = (page: Page, name: 'refresh-cw' | 'trash2'): Locator => page.locator(`button:has(svg.lucide-${name})`);
@@ -89,7 +89,7 @@ describe('the board', () => {
     onTestFinished(() => queue.close());
     expect(await waitUntil(() => queue.isPaused(), { limitMs: 10_000, everyMs: 50 })).toBe(true);
     const body = { endpoint: '/v1/completions', model: 'minnow', prompt: 'hello', max_tokens: 4 };
-    const { id } = (await (await post(`${cluster.url}/v1/jobs`, body)).json()) as { id: string };
+    const { id } = (await (await insist(`${cluster.url}/v1/jobs`, body)).json()) as { id: string };
     await picture(page, 'board-paused');
     const state = async () => (await queue.getJob(id))?.getState();
     expect(await state()).toBe('prioritized');

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { z } from 'zod';
 import { Cluster } from '../cluster/cluster.ts';
 import { heldOutPrompts, isRight, lonePrompt, mixed } from '../minnow/held-out.ts';
-import { ask, events, post, requestFor, stream, textOf } from './http.ts';
+import { ask, events, insist, requestFor, stream, textOf } from './http.ts';
 
 const batchList = z.array(
   z.object({ id: z.number(), requestIds: z.array(z.string()), trigger: z.string(), waitedMs: z.number() }),
@@ -33,7 +33,7 @@ describe('the whole path, with real processes', () => {
       .filter(({ form }) => form === 'completion')
       .slice(0, 64);
     // One call, so that how soon this process opens 64 sockets is not what is tested.
-    const response = await post(`${cluster.url}/v1/completions`, {
+    const response = await insist(`${cluster.url}/v1/completions`, {
       model: 'minnow',
       prompt: rows.map(({ prompt }) => prompt),
       temperature: 0,
@@ -111,7 +111,7 @@ describe('the whole path, with real processes', () => {
   });
 
   it('takes a job that nobody waits for, and tells how it went', async () => {
-    const response = await post(`${cluster.url}/v1/jobs`, {
+    const response = await insist(`${cluster.url}/v1/jobs`, {
       endpoint: '/v1/completions',
       model: 'minnow',
       prompt: '47 + 38 =',

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { HeldOutPrompt } from '../minnow/held-out.ts';
 
@@ -24,14 +26,31 @@ export interface Answer {
 }
 
 const LIMIT_MS = 60_000;
+const ATTEMPTS = 11;
+const PAUSE_MS = 500;
 
-export async function post(url: string, body: unknown): Promise<Response> {
+/** One attempt, whatever it is answered. */
+export async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
   return await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(LIMIT_MS),
   });
+}
+
+/**
+ * As clients do: an API that a busy machine keeps from its Redis for a second says so with a 503, and is asked again. A
+ * job that it did submit is not submitted twice.
+ */
+export async function insist(url: string, body: unknown): Promise<Response> {
+  const headers = { 'idempotency-key': randomUUID() };
+  for (let attempt = 1; ; attempt += 1) {
+    const response = await post(url, body, headers);
+    if (response.status !== 503 || attempt === ATTEMPTS) return response;
+    await response.text();
+    await sleep(PAUSE_MS);
+  }
 }
 
 /** The request for one prompt in its own form: path and body. */
@@ -45,7 +64,7 @@ export function requestFor(row: HeldOutPrompt, extra: object = {}): { path: stri
 /** Greedy answer to one prompt, over HTTP. */
 export async function ask(base: string, row: HeldOutPrompt): Promise<Answer> {
   const { path, body } = requestFor(row);
-  const response = await post(base + path, body);
+  const response = await insist(base + path, body);
   if (response.status !== 200) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
   const parsed = answer.parse(await response.json());
   const choice = parsed.choices[0];
@@ -85,7 +104,7 @@ export function textOf(data: string): string {
 export async function stream(base: string, row: HeldOutPrompt, onText: (text: string) => void): Promise<string> {
   const { path, body } = requestFor(row, { stream: true });
   let text = '';
-  for await (const data of events(await post(base + path, body))) {
+  for await (const data of events(await insist(base + path, body))) {
     if (data === '[DONE]') return text;
     const piece = textOf(data);
     text += piece;
