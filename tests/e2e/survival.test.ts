@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { Cluster, type ClusterMember } from '../cluster/cluster.ts';
 import { type HeldOutPrompt, heldOutPrompts } from '../minnow/held-out.ts';
-import { events, post, requestFor, textOf } from './http.ts';
+import { events, insist, requestFor, textOf } from './http.ts';
 
 const stories = heldOutPrompts()
   .filter(({ family }) => family === 'story')
@@ -16,7 +16,7 @@ function storyRequest(row: HeldOutPrompt, index: number): { path: string; body: 
 async function read(url: string, row: HeldOutPrompt, index: number, onText: () => void = () => {}): Promise<string> {
   const { path, body } = storyRequest(row, index);
   let text = '';
-  for await (const data of events(await post(url + path, body))) {
+  for await (const data of events(await insist(url + path, body))) {
     if (data === '[DONE]') return text;
     const piece = textOf(data);
     text += piece;
@@ -25,10 +25,18 @@ async function read(url: string, row: HeldOutPrompt, index: number, onText: () =
   throw new Error(`stream ${index} ended without [DONE] after ${text.length} characters`);
 }
 
-async function counter(worker: ClusterMember, name: string): Promise<number> {
+/** Value of a worker's series; NaN when it has none. */
+async function counter(worker: ClusterMember, series: string): Promise<number> {
   const text = await (await fetch(`${worker.url}/metrics`)).text();
-  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name}{`));
-  return Number(line?.split(' ').at(-1) ?? 0);
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+  return Number(line?.slice(series.length));
+}
+
+/** Otherwise their worker went between two answers, or finished them first, and nothing was shown. */
+async function expectResumed(heir: ClusterMember): Promise<void> {
+  expect(await counter(heir, 'shoal_redeliveries_total{model="minnow"}')).toBeGreaterThan(0);
+  expect(await counter(heir, 'shoal_resumes_total{label="identical",model="minnow"}')).toBeGreaterThan(0);
+  expect(await counter(heir, 'shoal_resumes_total{label="continued",model="minnow"}')).toBe(0);
 }
 
 describe('streams survive their worker', () => {
@@ -38,7 +46,7 @@ describe('streams survive their worker', () => {
   // Small batches and a short lock: many jobs are in the middle of their answer when the worker goes, and are found soon.
   const env = { MAX_BATCH_SIZE: '4', MAX_QUEUE_DELAY_MS: '5', LOCK_DURATION_MS: '1000', STALLED_INTERVAL_MS: '500' };
 
-  it('continue byte for byte on another worker after kill -9', { timeout: 90_000 }, async () => {
+  it('continue byte for byte on another worker after kill -9', { timeout: 180_000 }, async () => {
     cluster = await Cluster.start({ redisUrl: inject('redisUrl'), env });
     const { url } = cluster;
     const undisturbed = await Promise.all(stories.map((row, index) => read(url, row, index)));
@@ -51,15 +59,14 @@ describe('streams survive their worker', () => {
     };
     const disturbed = Promise.all(stories.map((row, index) => read(url, row, index, kill)));
     await victim?.process.exitCode(30_000);
-    const survivor = await cluster.addWorker();
+    const heir = await cluster.addWorker();
 
     expect(await disturbed).toEqual(undisturbed);
-    // Otherwise the worker died between two answers, and nothing was shown.
-    expect(await counter(survivor, 'shoal_redeliveries_total')).toBeGreaterThan(0);
+    await expectResumed(heir);
   });
 
   it('continue at once on another worker when theirs is told to stop and has no time', {
-    timeout: 90_000,
+    timeout: 180_000,
   }, async () => {
     cluster = await Cluster.start({ redisUrl: inject('redisUrl'), env: { ...env, DRAIN_TIMEOUT_MS: '0' } });
     const { url } = cluster;
@@ -73,7 +80,9 @@ describe('streams survive their worker', () => {
     };
     const disturbed = Promise.all(stories.map((row, index) => read(url, row, index, stop)));
     expect(await victim?.process.exitCode(30_000)).toBe(0);
-    await cluster.addWorker();
+    const heir = await cluster.addWorker();
     expect(await disturbed).toEqual(undisturbed);
+    expect(victim?.process.output).toContain('"outcome":"handed-back"');
+    await expectResumed(heir);
   });
 });
