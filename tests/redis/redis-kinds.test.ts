@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type ClaimedJob, openConsumer, openQueue } from '@shoal/queue';
+import { type ClaimedJob, openConsumer, openProducer, openQueue } from '@shoal/queue';
 import { eventually, sampleRequest, sampleResult, sampleTokens } from '@shoal/queue/testing';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -104,6 +104,31 @@ describe('Redis as people run it', () => {
     started.push(sentinel);
     const url = `redis://127.0.0.1:${sentinel.port}?sentinel=main`;
     expect(await roundTrip(url)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+  });
+
+  it('with a replica, without which nothing is accepted where that is asked', async () => {
+    const master = await launch('--repl-diskless-sync-delay', '0');
+    const replica = await launch('--replicaof', '127.0.0.1', String(master.port));
+    const open = (redisUrl: string, durability: 'local' | 'replicated') => {
+      const producer = openProducer({ redisUrl, prefix: 'kinds', model: 'minnow', durability });
+      started.push({ stop: () => producer.close() });
+      return producer;
+    };
+    const careful = open(master.url, 'replicated');
+    const submit = (id: string) => careful.submit(sampleRequest(), { id, priority: 5 });
+    // While the replica copies what its master has, it confirms nothing; whoever is refused submits the same again.
+    const accepted = (id: string) => () =>
+      submit(id).then(
+        () => true,
+        () => false,
+      );
+    expect(await waitUntil(accepted('kept'), { limitMs: 20_000, everyMs: 50 })).toBe(true);
+    expect(await open(replica.url, 'local').view('kept')).toMatchObject({ status: 'queued' });
+
+    await replica.kill();
+    const refused = { code: 'unavailable', status: 503, message: expect.stringContaining('no replica has confirmed') };
+    await expect(submit('lost')).rejects.toMatchObject(refused);
+    expect(await open(master.url, 'local').depth()).toEqual({ waiting: 2, running: 0 });
   });
 });
 
