@@ -33,7 +33,7 @@ test('a quick run writes what it printed, with machine and versions', async () =
   }
   const ratio = findings.find(({ name }) => name.startsWith('A/A'));
   expect(ratio?.pairs?.pairs).toBe(2);
-});
+}, 120_000);
 
 test('the queue is measured with workers and producers of their own', async () => {
   const json = join(folder, 'results', 'queue.json');
