@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { dieWithParent } from '../../scripts/system/parent.mjs';
 
 const LOG_LINES_KEPT = 500;
 
@@ -17,7 +18,9 @@ export class AppProcess {
     this.name = name;
     // A clean environment: nothing of the developer's own settings leaks into a test.
     const { PATH = '', HOME = '' } = process.env;
-    this.child = spawn(process.execPath, [main], {
+    // A test run that takes too long is killed, and can stop nothing any more.
+    const { command, args } = dieWithParent(process.execPath, [main]);
+    this.child = spawn(command, args, {
       env: { PATH, HOME, LOG_LEVEL: 'info', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
