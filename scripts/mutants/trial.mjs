@@ -9,9 +9,10 @@ const TESTS_LIMIT_MS = 8 * 60_000;
 /** @typedef {import('./list.mjs').Mutant} Mutant */
 /**
  * What became of a mutant: `caught` by a failing test, `survived`, or `invalid` (it does not build, a test file does not
- * load, the tests did not end in time): then nobody knows.
+ * load, the tests did not end in time, or fail without the mutant, too): then nobody knows.
  * @typedef {{ verdict: 'caught' | 'survived' | 'invalid', why: string, seconds: number }} Outcome
  */
+/** What one run of tests showed, and in which file a test failed. @typedef {Omit<Outcome, 'seconds'> & { failedIn?: string }} Run */
 
 /**
  * Why a mutant does not fit the code any more; nothing when it does.
@@ -27,32 +28,39 @@ export function staleReason(root, { name, file, search, replace, tests }) {
 }
 
 /**
- * Applies a mutant, builds and tests, and puts the code back.
+ * Applies a mutant, builds and tests, and puts the code back. The test file that failed must then pass, or it did not
+ * fail for the mutant.
  * @param {string} folder the copy of the tree @param {Mutant} mutant @returns {Promise<Outcome>}
  */
 export async function tryMutant(folder, { file, search, replace, tests, only }) {
   const startedAt = performance.now();
   const path = join(folder, file);
   const original = readFileSync(path, 'utf8');
+  const what = { tests, builds: workspacesOf(folder, [file, ...tests]), ...(only === undefined ? {} : { only }) };
   // As a function: `$` means something in a replacement.
   writeFileSync(
     path,
     original.replace(search, () => replace),
   );
+  let mutated;
   try {
-    const builds = workspacesOf(folder, [file, ...tests]);
-    const outcome = await runTests(folder, { tests, builds, ...(only === undefined ? {} : { only }) });
-    return { ...outcome, seconds: (performance.now() - startedAt) / 1000 };
+    mutated = await runTests(folder, what);
   } finally {
     writeFileSync(path, original);
   }
+  const { failedIn, verdict, why } = mutated;
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  if (failedIn === undefined) return { verdict, why, seconds: seconds() };
+  const restored = await runTests(folder, { ...what, tests: tests.filter((test) => failedIn.endsWith(`/${test}`)) });
+  if (restored.verdict === 'survived') return { verdict, why, seconds: seconds() };
+  return { verdict: 'invalid', why: `without the mutant, too: ${restored.why}`, seconds: seconds() };
 }
 
 /**
  * Builds, and runs test files up to the first failure.
  * @param {string} folder
  * @param {{ tests: string[], builds: string[], only?: string }} what
- * @returns {Promise<Omit<Outcome, 'seconds'>>}
+ * @returns {Promise<Run>}
  */
 export async function runTests(folder, { tests, builds, only }) {
   const tsc = join(folder, 'node_modules', 'typescript', 'bin', 'tsc');
@@ -78,16 +86,19 @@ export async function runTests(folder, { tests, builds, only }) {
 
 /**
  * @typedef {{ status: string, fullName: string, failureMessages?: string[] }} Assertion
- * @param {{ testResults: { status: string, message?: string, assertionResults: Assertion[] }[] }} results vitest's report
+ * @typedef {{ name: string, status: string, message?: string, assertionResults: Assertion[] }} TestFile
+ * @param {{ testResults: TestFile[] }} results vitest's report
  * @param {number | null} code
- * @returns {Omit<Outcome, 'seconds'>}
+ * @returns {Run}
  */
 function judge({ testResults }, code) {
-  const assertions = testResults.flatMap((file) => file.assertionResults);
-  const failed = assertions.find(({ status }) => status === 'failed');
-  if (failed !== undefined) {
-    return { verdict: 'caught', why: `${failed.fullName}: ${firstLine(failed.failureMessages?.[0] ?? '')}` };
+  for (const { name, assertionResults } of testResults) {
+    const failed = assertionResults.find(({ status }) => status === 'failed');
+    if (failed === undefined) continue;
+    const why = `${failed.fullName}: ${firstLine(failed.failureMessages?.[0] ?? '')}`;
+    return { verdict: 'caught', why, failedIn: name };
   }
+  const assertions = testResults.flatMap((file) => file.assertionResults);
   const broken = testResults.find(({ status }) => status === 'failed');
   if (broken !== undefined)
     return { verdict: 'invalid', why: `a test file does not load: ${firstLine(broken.message ?? '')}` };
