@@ -7,6 +7,7 @@ import { type Load, measurePoint, type Point } from './point.ts';
 import type { PartName, PartReport } from './scaling-report.ts';
 import { compareShards } from './shard-comparison.ts';
 import { fullSpeed, type SimulatedDevice } from './simulated-worker.ts';
+import { STEADY } from './steady-redis.ts';
 
 export interface PartOptions {
   /** Numbers of workers. */
@@ -36,7 +37,7 @@ export const PARTS: Readonly<Record<PartName, (options: PartOptions) => Promise<
 
 /** More and more workers on one Redis. */
 async function grow(title: string, streamed: boolean, options: PartOptions): Promise<MeasuredPart> {
-  const redis = await launchRedis();
+  const redis = await launchRedis({ args: STEADY });
   const points: PartReport['points'][number][] = [];
   try {
     for (const workers of options.workers) {
@@ -53,7 +54,7 @@ async function grow(title: string, streamed: boolean, options: PartOptions): Pro
 
 /** What a token, a job and an idle worker cost Redis: three unknowns, three points. */
 async function costs(options: PartOptions): Promise<MeasuredPart> {
-  const redis = await launchRedis();
+  const redis = await launchRedis({ args: STEADY });
   const measure = async (name: string, tokens: number, idle = false): Promise<PartReport['points'][number]> => {
     const load = {
       workers: COST_WORKERS,

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { launchRedis, type RunningRedis } from '../../../scripts/redis.mjs';
 import { freePort } from '../../../scripts/system/ports.mjs';
+import { STEADY } from './steady-redis.ts';
 
 const SLOTS = 16_384;
 const AGREE_LIMIT_MS = 20_000;
@@ -25,8 +26,7 @@ export async function startShards(count: number): Promise<Shards | undefined> {
   try {
     for (let i = 0; i < count; i++) {
       const bus = ['--cluster-port', String(await freePort())];
-      const steady = ['--auto-aof-rewrite-percentage', '0'];
-      running.push(await launchRedis({ args: ['--cluster-enabled', 'yes', ...bus, ...steady] }));
+      running.push(await launchRedis({ args: ['--cluster-enabled', 'yes', ...bus, ...STEADY] }));
     }
     const masters = running.map(({ url, pid }) => ({ url, pid: pid ?? 0 }));
     const [first] = masters;
