@@ -64,9 +64,9 @@ test('requests behind one that waits give up their places when their connection 
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   socket.write(posted() + 'GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(3));
   const status = async () => (await fetch(`${url}/v1/models`)).status;
-  await vi.waitFor(async () => expect(await status()).toBe(429));
+  await expect.poll(status).toBe(429);
   socket.resetAndDestroy();
-  await vi.waitFor(async () => expect(await status()).toBe(200));
+  await expect.poll(status).toBe(200);
   // Nobody is inside any more: nobody is waited for.
   const closedAt = performance.now();
   await close(60_000);
@@ -82,9 +82,9 @@ test('requests behind one that waits are cancelled when their connection dies', 
   process.on('warning', warned);
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   socket.write(posted().repeat(10) + posted({ stream: true }).repeat(10));
-  await vi.waitFor(() => expect(model.jobs.size).toBe(20));
+  await expect.poll(() => model.jobs.size).toBe(20);
   socket.resetAndDestroy();
-  await vi.waitFor(() => expect([model.cancelled.length, model.listening]).toEqual([20, 0]));
+  await expect.poll(() => [model.cancelled.length, model.listening]).toEqual([20, 0]);
   process.off('warning', warned);
   expect(warnings).toEqual([]);
 });
@@ -122,7 +122,7 @@ test('a tenant may follow a quarter of what the server takes in; others can foll
   expect([late.status, late.headers.get('retry-after')]).toEqual([429, '5']);
   expect((await follow('r2', 'third')).status).toBe(200);
   leaving.abort();
-  await vi.waitFor(async () => expect((await follow('r1', 'acme')).status).toBe(200));
+  await expect.poll(async () => (await follow('r1', 'acme')).status).toBe(200);
 });
 
 test('a stream that waits is kept alive by comments', async () => {
