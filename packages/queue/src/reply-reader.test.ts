@@ -189,8 +189,8 @@ describe('replies', () => {
     await eventually('the reader is in the set', async () => (await redis.scard(keys.readers('a'))) === 1);
     sentinel.silent = true;
     await proxy.down();
-    // The blocking read is given up meanwhile.
-    await sleep(9_000);
+    // The blocking read is given up meanwhile, and the Sentinel's answer after that.
+    await sleep(11_000);
     expect(ended).toBe(false);
     sentinel.silent = false;
     await proxy.up();
