@@ -84,7 +84,7 @@ export async function startCluster({ onLine, log, env = {}, signal }) {
   const alive = () => processes.every((process) => process.running()) && !signal?.aborted && !stopping;
   const limitMs = existsSync(settings.MODEL) ? READY_LIMIT_MS : DOWNLOAD_LIMIT_MS;
   const served = async () => {
-    const model = await servedModel(cluster);
+    const model = await servedModel(cluster, settings.MODEL_NAME);
     if (model !== undefined) cluster.model = model;
     return model !== undefined;
   };
@@ -140,9 +140,10 @@ async function portFor(what, preferred, log) {
 /**
  * The name of the model, once everything is ready to serve it.
  * @param {{ apiUrl: string, boardUrl: string, model: string }} cluster
+ * @param {string} wanted The name that was given, or '' for whatever its worker serves.
  * @returns {Promise<string | undefined>}
  */
-async function servedModel({ apiUrl, boardUrl, model }) {
+async function servedModel({ apiUrl, boardUrl, model }, wanted) {
   try {
     const health = await fetch(`${apiUrl}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await health.arrayBuffer();
@@ -153,10 +154,12 @@ async function servedModel({ apiUrl, boardUrl, model }) {
     if (listed.status === 401) {
       await listed.arrayBuffer();
     } else {
-      const { data } = /** @type {{ data?: { id: string }[] }} */ (await listed.json());
-      const first = data?.[0];
-      if (first === undefined) return undefined;
-      name = first.id;
+      const { data } = /** @type {{ data?: { id: string, shoal: { workers: number } }[] }} */ (await listed.json());
+      // A Redis of one's own may know models that nobody serves now.
+      const live = (data ?? []).filter(({ shoal }) => shoal.workers > 0).map(({ id }) => id);
+      const found = wanted ? live.find((id) => id === wanted) : live[0];
+      if (found === undefined) return undefined;
+      name = found;
     }
     const board = await fetch(`${boardUrl}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await board.arrayBuffer();

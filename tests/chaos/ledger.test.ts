@@ -295,6 +295,6 @@ test.each([
     },
   };
   if (leaves) setTimeout(leave, 50);
-  await hangEngine(worker, ledger, { stepTimeoutMs: 100, idleLimitMs: 100, marginMs: 100 });
+  await hangEngine(worker, ledger, { stepTimeoutMs: 100, idleLimitMs: 100, marginMs: leaves ? 30_000 : 100 });
   expect([ledger.findings.length, signals.length]).toEqual([findings, findings]);
 });

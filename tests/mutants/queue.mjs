@@ -301,8 +301,8 @@ export const queueMutants = [
     name: 'suspect-handed-back-as-any',
     breaks: 'A suspect that is handed back stays one.',
     file: 'packages/queue/src/lua/jobs.ts',
-    search: "if tonumber(redis.call('HGET', BULL .. id, 'shoal:suspect') or 0) > 0 then",
-    replace: 'if false then',
+    search: 'if tonumber(job[1] or 0) > 0 then\n    if logLength',
+    replace: 'if false then\n    if logLength',
     tests: [CONSUMER_TEST],
   },
   {

@@ -67,6 +67,12 @@ describe('followResumed', () => {
     expect(wire.positions).toEqual([0, 2]);
   });
 
+  it('takes the rest of an event that begins before what was read', async () => {
+    const merged: RequestEvent = { type: 'tokens', position: 1, tokenIds: [1, 2, 3], text: 'bcd', lengths: [1, 1, 1] };
+    const wire = transport([token(0), token(1), token(2), broken], [merged, completed]);
+    expect(await read(followResumed(wire, 'j', policy().of, never))).toBe('abcd|completed');
+  });
+
   it('gives up after so many breaks without a token between', async () => {
     const { pauses, of } = policy(2);
     const wire = transport([broken], [token(0), broken], [broken], [broken], [token(1), completed]);

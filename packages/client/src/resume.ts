@@ -1,4 +1,4 @@
-import { isTerminal, type RequestEvent, ShoalError } from '@shoal/protocol';
+import { isTerminal, type RequestEvent, ShoalError, tokensFrom } from '@shoal/protocol';
 import { throwIfAborted } from './abort.ts';
 import { pauseOrThrow, type RetryPolicy } from './retry.ts';
 import type { Transport } from './transport.ts';
@@ -25,8 +25,11 @@ export async function* followResumed(
           if (end <= position) continue;
           // Something was missed: what follows is read again from where it is known.
           if (event.position > position) break;
+          const rest = tokensFrom(event, position);
           position = end;
           failures = 0;
+          yield rest;
+          continue;
         }
         yield event;
         if (isTerminal(event)) return;

@@ -1,4 +1,4 @@
-import type { ChosenLogprob, ShoalError, TokensEvent } from '@shoal/protocol';
+import { extendTokens, ownTokens, type ShoalError, type TokensEvent } from '@shoal/protocol';
 import type { EngineEvent, FinishedEvent } from './generation-engine.ts';
 
 /** Where the events of one request go. Called synchronously inside a step; must not throw. */
@@ -36,11 +36,9 @@ export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSin
   tokens(event: TokensEvent): void {
     const last = this.#tokens.at(-1);
     if (last === undefined || last.choice !== event.choice) {
-      this.#tokens.push({ ...event, tokenIds: [...event.tokenIds], ...logprobs(event.logprobs) });
+      this.#tokens.push(ownTokens(event));
     } else {
-      last.tokenIds.push(...event.tokenIds);
-      last.text += event.text;
-      last.logprobs?.push(...(event.logprobs ?? []));
+      extendTokens(last, event);
     }
     this.#notify();
   }
@@ -97,9 +95,4 @@ export class EventStream implements AsyncIterableIterator<EngineEvent>, EventSin
     this.#wake?.();
     this.#wake = undefined;
   }
-}
-
-/** A copy of its own for the merged event; no field where there are none. */
-function logprobs(given: ChosenLogprob[] | undefined): { logprobs?: ChosenLogprob[] } {
-  return given === undefined ? {} : { logprobs: [...given] };
 }

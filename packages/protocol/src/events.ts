@@ -19,6 +19,11 @@ export interface TokensEvent {
    * all events together are the result's text.
    */
   text: string;
+  /**
+   * With several tokens: how much of the text is each one's, in UTF-16 code units. Whoever has some of them can tell where
+   * the rest begins.
+   */
+  lengths?: number[] | undefined;
   /** Which of several answers these belong to, 0 …; absent: 0. Positions count the tokens of all of them. */
   choice?: number | undefined;
   /** One per token, where they were asked for. */
@@ -51,6 +56,7 @@ export const TokensEvent: z.ZodType<TokensEvent, unknown> = z.object({
   position: z.int().min(0),
   tokenIds: z.array(z.int().min(0)),
   text: z.string(),
+  lengths: z.array(z.int().min(0)).optional(),
   choice: z.int().min(0).optional(),
   logprobs: z.array(ChosenLogprob).optional(),
   run: RunMark.optional(),

@@ -8,5 +8,6 @@ export * from './job-status.ts';
 export * from './model-card.ts';
 export * from './openai-body.ts';
 export * from './sampling-params.ts';
+export * from './tokens-event.ts';
 export * from './webhook.ts';
 export * from './worker-report.ts';

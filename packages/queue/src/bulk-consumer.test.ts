@@ -526,6 +526,14 @@ describe('bulk consumer', () => {
       await eventually('the claim', () => leaver.jobs.length === 1);
       await leaver.consumer.close({ timeoutMs: 0 });
       expect(Number(await redis.zscore(`${keys.bull}prioritized`, 'odd'))).toBe(SUSPECT_SCORE);
+      // One that has written since cannot have been what killed its worker.
+      const second = start();
+      await eventually('the second claim', () => second.jobs.length === 1);
+      second.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log('odd'))) === 1);
+      await second.consumer.close({ timeoutMs: 0 });
+      expect(Number(await redis.zscore(`${keys.bull}prioritized`, 'odd'))).toBeLessThan(SUSPECT_SCORE);
+      expect(await redis.hget(`${keys.bull}odd`, 'shoal:suspect')).toBeNull();
     });
 
     it('says that it empties itself for as long as that takes', async () => {

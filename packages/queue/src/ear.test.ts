@@ -1,4 +1,4 @@
-import { type RequestEvent, ShoalError } from '@shoal/protocol';
+import { type RequestEvent, ShoalError, type TokensEvent } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
 import { Ear, type LogReading } from './ear.ts';
 import { randomness } from './testing/randomness.ts';
@@ -67,6 +67,29 @@ describe('ear', () => {
     const seen = await all('events', ear);
     expect(positions(seen)).toEqual(sampleResult(total).tokenIds);
     expect(seen.at(-1)).toEqual(completed(total));
+  });
+
+  it('gives every token once when a log that lost its end is written anew with other borders', async () => {
+    const entry = (from: number, to: number): TokensEvent => {
+      const tokens = Array.from({ length: to - from }, (_, n) => sampleTokens(from + n));
+      const lengths = tokens.map(({ text }) => text.length);
+      const text = tokens.map((each) => each.text).join('');
+      return { type: 'tokens', position: from, tokenIds: tokens.flatMap(({ tokenIds }) => tokenIds), text, lengths };
+    };
+    const ear = openEar();
+    // Redis comes back at 6, and the next worker writes on in entries of its own.
+    for (const [from, to] of [
+      [0, 3],
+      [3, 6],
+      [6, 10],
+      [6, 9],
+      [9, 12],
+    ] as const)
+      ear.offer(entry(from, to));
+    ear.offer(completed(12));
+    const seen = await all('events', ear);
+    expect(positions(seen)).toEqual(sampleResult(12).tokenIds);
+    expect(seen.flatMap((event) => (event.type === 'tokens' ? event.text : [])).join('')).toBe(sampleResult(12).text);
   });
 
   it('rejects when it is failed, after what it had', async () => {

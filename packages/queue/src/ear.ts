@@ -1,4 +1,4 @@
-import { type GenerateResult, type RequestEvent, ShoalError } from '@shoal/protocol';
+import { type GenerateResult, type RequestEvent, ShoalError, tokensFrom } from '@shoal/protocol';
 import type { Hearing } from './replies.ts';
 
 /** Events kept for a reader that is slower than its request; more are read again from the token log. */
@@ -174,13 +174,13 @@ export class Ear implements Hearing {
     this.#onClose(this);
   }
 
-  /** An entry that begins before the position asked for, and ends after it, is given whole. */
+  /** Of an entry that begins before the position asked for, and ends after it, the rest is given. */
   #enqueue(event: RequestEvent): void {
     if (event.type !== 'tokens') return;
     const end = event.position + event.tokenIds.length;
     if (end <= this.#position) return;
+    this.#queue.push(tokensFrom(event, this.#position));
     this.#position = end;
-    this.#queue.push(event);
   }
 }
 

@@ -22,7 +22,13 @@ const spans = (outbox: Outbox): [number, number][] => outbox.take(10).map((chunk
 describe('outbox', () => {
   it('merges what was appended since the last take', () => {
     const outbox = filled(0, 3);
-    expect(entryOf(outbox)).toEqual({ type: 'tokens', position: 0, tokenIds: [0, 1, 2], text: 'abc' });
+    expect(entryOf(outbox)).toEqual({
+      type: 'tokens',
+      position: 0,
+      tokenIds: [0, 1, 2],
+      text: 'abc',
+      lengths: [1, 1, 1],
+    });
     outbox.append(sampleTokens(3));
     expect(spans(outbox)).toEqual([[3, 4]]);
     expect(outbox.waiting).toBe(false);
@@ -40,7 +46,10 @@ describe('outbox', () => {
     for (const event of events) outbox.append(event);
     const entry = entryOf(outbox);
     expect(entry).toEqual([
-      { type: 'tokens', position: 0, tokenIds: [5, 6], text: 'ab', choice: 0, logprobs: [logprob(5), logprob(6)] },
+      {
+        ...{ type: 'tokens', position: 0, tokenIds: [5, 6], text: 'ab', lengths: [1, 1], choice: 0 },
+        logprobs: [logprob(5), logprob(6)],
+      },
       events[2],
     ]);
     expect(mergeLog([JSON.stringify(entry)])).toEqual({

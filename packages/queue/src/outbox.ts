@@ -1,4 +1,4 @@
-import type { TokensEvent } from '@shoal/protocol';
+import { extendTokens, ownTokens, type TokensEvent } from '@shoal/protocol';
 
 /** What names a claim: the job and the lock token under which this worker holds it. */
 export interface Claim {
@@ -106,12 +106,10 @@ export function chunkEntry(chunk: Chunk): string {
   for (const event of chunk.events) {
     const last = merged.at(-1);
     if (last === undefined || !belongTogether(last, event)) {
-      merged.push({ ...event, tokenIds: [...event.tokenIds] });
+      merged.push(ownTokens(event));
       continue;
     }
-    last.tokenIds.push(...event.tokenIds);
-    last.text += event.text;
-    if (event.logprobs !== undefined) last.logprobs = [...(last.logprobs ?? []), ...event.logprobs];
+    extendTokens(last, event);
   }
   return JSON.stringify(merged.length === 1 ? merged[0] : merged);
 }

@@ -19,6 +19,7 @@ export function isPlainTokens(json: unknown): json is TokensEvent {
     isCount(json.position) &&
     isCounts(json.tokenIds) &&
     typeof json.text === 'string' &&
+    (json.lengths === undefined || isCounts(json.lengths)) &&
     json.logprobs === undefined &&
     (json.choice === undefined || isCount(json.choice)) &&
     (json.run === undefined || isRunMark(json.run)) &&

@@ -175,7 +175,12 @@ class QueueProducer implements Producer {
     const { bull, own, cancelChannel } = this.#keys;
     const reason = JSON.stringify(cancelledByCaller().toBody());
     const args = [bull, own, REPLIES_MAX, recordTtlMs(this.#options.resultTtlS), id, reason, cancelChannel, list];
-    return CancelReply.parse(await promptly(this.#redis, (redis) => CANCEL.run(redis, bull, args)));
+    const run = async (redis: RedisClient): Promise<z.infer<typeof CancelReply>> =>
+      CancelReply.parse(await promptly(redis, (connection) => CANCEL.run(connection, bull, args)));
+    const outcome = await run(this.#redis);
+    if (outcome !== 'unknown' || this.#submissions === this.#redis) return outcome;
+    // Its submission may still stand behind a WAIT: this goes behind it, however late Redis comes to both.
+    return await run(this.#submissions).catch(() => outcome);
   }
 
   async depth(): Promise<QueueDepth> {

@@ -40,7 +40,7 @@ function watchSlabs(ort: OrtBackend): { watching: OrtBackend; resident: () => nu
   return { watching: backendWith(ort, { allocate }), resident };
 }
 
-it.runIf(process.platform === 'linux').each(['in-place', 'concat'] as const)(
+it.runIf(process.platform === 'linux' && process.arch === 'x64').each(['in-place', 'concat'] as const)(
   'keys and values in memory stay within the budget, whoever was in the rows before: %s',
   async (kind) => {
     const { watching: ort, resident } = watchSlabs(await loadOrt({ backend: 'capi' }));

@@ -110,7 +110,7 @@ end
 
 /**
  * Lua: hands a job back to the front of its priority, a suspect to the other suspects, and wakes an idle worker (BullMQ's
- * script sets no marker then).
+ * script sets no marker then). Needs the functions of token-log.ts.
  */
 export const JOB_HAND_BACK: string = `
 ${bullmqFunction('bullmqMoveToWait', 'moveJobFromActiveToWait-9')}
@@ -121,8 +121,14 @@ local function handBack(id, token)
     BULL .. 'prioritized', BULL .. 'marker', BULL .. 'events',
   }, { id, token, BULL .. id })
   if code < 0 then return code end
-  if tonumber(redis.call('HGET', BULL .. id, 'shoal:suspect') or 0) > 0 then
-    redis.call('ZADD', BULL .. 'prioritized', 'XX', ${SUSPECT_SCORE}, id)
+  local job = redis.call('HMGET', BULL .. id, 'shoal:suspect', 'shoal:base')
+  if tonumber(job[1] or 0) > 0 then
+    if logLength(id) > tonumber(job[2] or 0) then
+      -- It has written since: whatever killed its worker, it was not this.
+      redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths')
+    else
+      redis.call('ZADD', BULL .. 'prioritized', 'XX', ${SUSPECT_SCORE}, id)
+    end
   end
   addWork(id, 1)
   if redis.call('HEXISTS', BULL .. 'meta', 'paused') == 0 then redis.call('ZADD', BULL .. 'marker', 0, '0') end

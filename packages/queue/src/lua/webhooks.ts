@@ -58,7 +58,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** Due calls that one look goes through, and how long those are left alone that it passes over, in ms. */
+/**
+ * Due calls that one look goes through, and how long those are left alone that it passes over, in ms: the longer, the more
+ * of their tenant wait, so that they come up at half the pace of looks and leave the other half to others.
+ */
 const SCANNED = 512;
 const PASSED_OVER_MS = 1_000;
 
@@ -79,6 +82,16 @@ for at = 7, #ARGV, 2 do
   local underWay = at < tenantsAt and toHost or ofTenant
   underWay[ARGV[at]] = tonumber(ARGV[at + 1])
 end
+local passedOver = {}
+local function passOverMs(tenant)
+  if tenant == '' then return ${PASSED_OVER_MS} end
+  if not passedOver[tenant] then
+    local waiting = redis.call('ZCARD', OWN .. 'webhooks:' .. tenant)
+    passedOver[tenant] = ${PASSED_OVER_MS} * (1 + math.floor(waiting / ${SCANNED / 2}))
+  end
+  return passedOver[tenant]
+end
+
 local rows = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', OWN .. 'webhooks', '-inf', now, 'LIMIT', 0, ${SCANNED})) do
   if #rows == most then break end
@@ -88,7 +101,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', OWN .. 'webhooks', '-inf', now, 
   local tenant = hook[5] or ''
   local isFull = (toHost[host] or 0) >= mostPerHost or (tenant ~= '' and (ofTenant[tenant] or 0) >= mostPerTenant)
   if hook[1] and isFull then
-    redis.call('ZADD', OWN .. 'webhooks', now + ${PASSED_OVER_MS}, id)
+    redis.call('ZADD', OWN .. 'webhooks', now + passOverMs(tenant), id)
   elseif hook[1] then
     toHost[host], ofTenant[tenant] = (toHost[host] or 0) + 1, (ofTenant[tenant] or 0) + 1
     local attempt = redis.call('HINCRBY', key, 'attempts', 1)
