@@ -38,7 +38,13 @@ export interface PassCost {
  */
 export function simulatedRunner(inner: ModelRunner, clock: VirtualClock, cost: PassCost): ModelRunner {
   const pass = (tokens: number): void => clock.advance(cost.passMs + cost.tokenMs * tokens);
+  const { mixed } = inner;
+  const timedMixed: ModelRunner['mixed'] = (tokenIds, pasts, chunk) => {
+    pass(tokenIds.length + chunk.tokenIds.length);
+    return mixed?.call(inner, tokenIds, pasts, chunk) ?? Promise.reject(new Error('there are no mixed passes'));
+  };
   const timed: Partial<ModelRunner> = {
+    ...(mixed === undefined ? {} : { mixed: timedMixed }),
     prefill: (...args) => {
       const [, prompts] = args;
       pass(prompts.length * Math.max(...prompts.map((prompt) => prompt.length)));
