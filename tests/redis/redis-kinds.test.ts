@@ -98,6 +98,29 @@ describe('Redis as people run it', () => {
     expect(jobs).toHaveLength(1);
   });
 
+  it('that has become a replica: its name may lead to another one now', async () => {
+    const [master, heir] = [await launch(), await launch()];
+    const producer = openProducer({ redisUrl: master.url, prefix: 'kinds', model: 'minnow' });
+    started.push({ stop: () => producer.close() });
+    const submit = (id: string) => producer.submit(sampleRequest(), { id, priority: 5 });
+    await submit('before');
+    const admin = new Redis(master.url);
+    started.push({ stop: () => admin.disconnect() });
+    const connections = async (): Promise<(string | undefined)[]> =>
+      String(await admin.client('LIST'))
+        .split('\n')
+        .filter((line) => line.includes('name=shoal'))
+        .map((line) => /^id=(\d+)/.exec(line)?.[1]);
+    const [before] = await connections();
+    expect(before).toBeDefined();
+    await admin.replicaof('127.0.0.1', heir.port);
+    await expect(submit('refused')).rejects.toMatchObject({ code: 'unavailable' });
+    await eventually('a connection of its own', async () => {
+      const now = await connections();
+      return now.length === 1 && now[0] !== before;
+    });
+  });
+
   it('behind a Sentinel', async () => {
     const redis = await launch();
     const sentinel = await launchSentinel(redis.port);

@@ -48,6 +48,9 @@ export function connector(redisUrl: string): Connect {
   };
 }
 
+/** Redis is a replica now: its name, or its Sentinels, may lead to another one by this time. */
+const isDemoted = (error: Error): boolean => error.message.startsWith('READONLY');
+
 /** ioredis options by role; the reconnect delay doubles from 50 ms to 1 s and never gives up. */
 export function connectionOptions(role: ConnectionRole): RedisOptions {
   const shared: RedisOptions = {
@@ -62,9 +65,11 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
       commandTimeout: COMMAND_TIMEOUT_MS,
+      reconnectOnError: isDemoted,
     };
   }
-  return { ...shared, maxRetriesPerRequest: null };
+  // 2: what was refused is sent again.
+  return { ...shared, maxRetriesPerRequest: null, reconnectOnError: (error) => isDemoted(error) && 2 };
 }
 
 /**
