@@ -329,4 +329,20 @@ export const queueMutants = [
     replace: 'return RECORD_TTL_MS + (deadline > 0 and 0 or',
     tests: [SHARING_TEST],
   },
+  {
+    name: 'turns-taken-for-silence',
+    breaks: 'A request of several choices that had begun is no suspect because one of them waited for its turn.',
+    file: 'packages/queue/src/lua/watch.ts',
+    search: '  if mayHaveWaitedForATurn(id) then return end\n',
+    replace: '',
+    tests: [CONSUMER_TEST],
+  },
+  {
+    name: 'straddling-entry-given-whole',
+    breaks: 'A reader gets no token twice of a log that was written anew with other borders.',
+    file: 'packages/queue/src/ear.ts',
+    search: 'this.#queue.push(tokensFrom(event, this.#position));',
+    replace: 'this.#queue.push(tokensFrom(event, 0));',
+    tests: [EAR_TEST],
+  },
 ];

@@ -572,6 +572,23 @@ describe('bulk consumer', () => {
       await heir.jobs[1]?.complete(sampleResult(0));
     });
 
+    it('suspects no request of several choices that had begun: what it generates may wait for a turn', async () => {
+      const request = sampleRequest({ params: { ...sampleRequest().params, n: 2 } });
+      await queue.producer.submit(request, { id: 'pair', priority: 5 });
+      const leaver = start(fast);
+      await eventually('the claim', () => leaver.jobs.length === 1);
+      leaver.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log('pair'))) === 1);
+      await leaver.consumer.close({ timeoutMs: 0 });
+      const silent = start(fast);
+      await eventually('the second claim', () => silent.jobs.length === 1);
+      await deadly(silent);
+      const heir = start(fast);
+      await eventually('the third claim', () => heir.jobs.length === 1);
+      expect(await redis.hget(`${keys.bull}pair`, 'shoal:suspect')).toBeNull();
+      await heir.jobs[0]?.complete(sampleResult(0));
+    });
+
     it('puts what had written before what waits with the same priority', async () => {
       for (const id of ['first', 'second']) await submit(id);
       const doomed = start({ ...fast, capacity: 1 });

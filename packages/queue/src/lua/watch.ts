@@ -10,6 +10,8 @@ import { TOKEN_LOG } from './token-log.ts';
 const AGING_MS = 30_000;
 /** Jobs of one priority that rise, and finished jobs that are swept, in one look. */
 const RISE_AT_ONCE = 32;
+/** Deaths under which a request of several choices, begun once, wrote nothing, before it is a suspect as any other. */
+const MOST_SILENT_DEATHS = 8;
 const SWEEP_AT_ONCE = 256;
 
 /**
@@ -61,6 +63,16 @@ local function failLost(id)
   end
 end
 
+-- What a request of several choices generates may wait for the turn of one that has no slot yet (decision 26): that it wrote
+-- nothing does not say that it killed its worker. It has passed its prefill once; but not without end.
+local function mayHaveWaitedForATurn(id)
+  local job = redis.call('HMGET', BULL .. id, 'data', 'stc')
+  if logLength(id) == 0 or tonumber(job[2] or 0) > ${MOST_SILENT_DEATHS} then return false end
+  local parsed, request = pcall(cjson.decode, job[1] or '')
+  local params = parsed and type(request) == 'table' and request.params
+  return type(params) == 'table' and (tonumber(params.n) or 1) > 1
+end
+
 local function judge(id)
   -- Nobody renews it while the job waits; gone, its readers would see the answer begin again.
   redis.call('PEXPIRE', OWN .. 'log:' .. id, RECORD_TTL_MS)
@@ -69,6 +81,7 @@ local function judge(id)
     redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:ahead')
     return
   end
+  if mayHaveWaitedForATurn(id) then return end
   -- It may never have begun. Only a first claim is such, so that one that kills its worker gains one death, no more.
   if job[3] == '1' then
     redis.call('HDEL', BULL .. id, 'shoal:ahead')
