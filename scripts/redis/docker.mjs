@@ -29,7 +29,7 @@ export async function dockerAnswers(tried) {
  * @returns {Promise<import('../redis.d.mts').RunningRedis>}
  */
 export async function launchInDocker(options, log) {
-  const port = options.port ?? (await freePort());
+  const port = options.port ?? (await freePort(options.preferredPort));
   const name = `shoal-redis-${process.pid}-${randomBytes(3).toString('hex')}`;
   log(`Redis: none installed, starting ${IMAGE} in docker on 127.0.0.1:${port}`);
   await docker(

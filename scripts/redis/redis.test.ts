@@ -31,7 +31,7 @@ describe('launchRedis', () => {
     const redis = await launchRedis();
     try {
       await command(redis.port, 'SET', 'fish', 'minnow');
-      // The append-only file is fsynced every second, but written at once: a killed process loses nothing.
+      // The append-only file is fsynced every second, but written before the next command is read.
       await redis.kill();
       expect(redis.pid).toBeUndefined();
       expect(await redisAnswers(redis.port, '127.0.0.1', 500)).toBe(false);

@@ -37,7 +37,7 @@ export const queueSettings: SettingsTable<QueueConfig> = {
     env: 'MAX_QUEUE_SIZE',
     default: 10_000,
     unit: 'jobs',
-    doc: 'Most waiting requests per model; beyond it the API answers 429 `queue_full`.',
+    doc: 'Most waiting requests per model, and most callers that one API process holds; beyond it the API answers 429 `queue_full`. A quarter of it, in one API process, may be one tenant’s readers of jobs’ events.',
   },
   maxQueueWaitMs: {
     ...integer(1000, 86_400_000),

@@ -16,7 +16,7 @@ export interface TokensEvent {
   tokenIds: number[];
   /**
    * The text that these tokens completed; may be empty while a character or a stop string is undecided. The texts of
-   * all events together are the result's text.
+   * one choice's events together are its text in the result.
    */
   text: string;
   /**
@@ -24,7 +24,10 @@ export interface TokensEvent {
    * the rest begins.
    */
   lengths?: number[] | undefined;
-  /** Which of several answers these belong to, 0 …; absent: 0. Positions count the tokens of all of them. */
+  /**
+   * Which of several answers these belong to, 0 …; absent: 0. Positions count the tokens of all of them. Choices
+   * take turns: next comes one of the choice with the fewest, the first of those; one that has ended is passed over.
+   */
   choice?: number | undefined;
   /** One per token, where they were asked for. */
   logprobs?: ChosenLogprob[] | undefined;

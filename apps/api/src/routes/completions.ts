@@ -12,6 +12,9 @@ const ENDPOINT = '/v1/completions';
 const SCHEMA = {
   tags: ['generate'],
   summary: 'Continue a text',
+  description:
+    '`x-shoal-job-id` names the job; of several prompts all jobs, separated by commas. Beyond 1 KiB it is what their ' +
+    'ids begin with, and `x-shoal-job-count` how many they are: `<id>-0`, `<id>-1`, ….',
   body: CompletionBody,
   response: { 200: CompletionResponse.describe('With `stream`: server-sent events instead'), ...GENERATION_ERRORS },
 };

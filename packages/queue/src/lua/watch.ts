@@ -10,7 +10,7 @@ import { TOKEN_LOG } from './token-log.ts';
 const AGING_MS = 30_000;
 /** Jobs of one priority that rise, and finished jobs that are swept, in one look. */
 const RISE_AT_ONCE = 32;
-/** Deaths under which a request of several choices, begun once, wrote nothing, before it is a suspect as any other. */
+/** Deaths in all after which a request of several choices, begun once, is a suspect as any other when it wrote nothing. */
 const MOST_SILENT_DEATHS = 8;
 const SWEEP_AT_ONCE = 256;
 
@@ -21,7 +21,7 @@ const SWEEP_AT_ONCE = 256;
  * Reply: ids of jobs that were found without a living worker.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
- *   from then on, unless it was claimed ahead of a free slot; one that did so while it ran alone often enough is failed.
+ *   from then on, unless it was claimed ahead of a free slot or may have waited for a turn (below); one that did so while it ran alone often enough is failed.
  * - Jobs that wait long rise; finished ones past their time are removed.
  * - What waits is announced once more: whom BullMQ's marker called may have been stopped before it came.
  */
