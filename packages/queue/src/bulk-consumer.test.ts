@@ -493,6 +493,15 @@ describe('bulk consumer', () => {
       await redis.zadd(`${keys.bull}prioritized`, SUSPECT_SCORE, id);
     };
 
+    /** A worker that has claimed one job, and written its first token. */
+    const startAndWrite = async (id: string, options: Partial<ConsumerOptions> = {}): Promise<Started> => {
+      const worker = start(options);
+      await eventually('the claim', () => worker.jobs.length === 1);
+      worker.jobs[0]?.append(sampleTokens(0));
+      await eventually('the log', async () => (await redis.xlen(keys.log(id))) === 1);
+      return worker;
+    };
+
     it('runs suspects apart until the last of them has ended', async () => {
       for (const id of ['odd', 'even']) await suspected(id);
       const heir = start();
@@ -507,10 +516,7 @@ describe('bulk consumer', () => {
 
     it('stops what was cancelled before its worker died as soon as it is claimed again', async () => {
       await submit('a');
-      const doomed = start(fast);
-      await eventually('the claim', () => doomed.jobs.length === 1);
-      doomed.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+      const doomed = await startAndWrite('a', fast);
       await deadly(doomed);
       expect(await queue.producer.cancel('a')).toBe('stopping');
       // Its own look at the mark, once a second, comes too late to be what stops it.
@@ -527,10 +533,7 @@ describe('bulk consumer', () => {
       await leaver.consumer.close({ timeoutMs: 0 });
       expect(Number(await redis.zscore(`${keys.bull}prioritized`, 'odd'))).toBe(SUSPECT_SCORE);
       // One that has written since cannot have been what killed its worker.
-      const second = start();
-      await eventually('the second claim', () => second.jobs.length === 1);
-      second.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await redis.xlen(keys.log('odd'))) === 1);
+      const second = await startAndWrite('odd');
       await second.consumer.close({ timeoutMs: 0 });
       expect(Number(await redis.zscore(`${keys.bull}prioritized`, 'odd'))).toBeLessThan(SUSPECT_SCORE);
       expect(await redis.hget(`${keys.bull}odd`, 'shoal:suspect')).toBeNull();
@@ -555,10 +558,7 @@ describe('bulk consumer', () => {
 
     it('gives a job up whose log has lost what was there before the claim, and takes it again from there', async () => {
       await submit('a');
-      const leaver = start(fast);
-      await eventually('the claim', () => leaver.jobs.length === 1);
-      leaver.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await redis.xlen(keys.log('a'))) === 1);
+      const leaver = await startAndWrite('a', fast);
       await leaver.consumer.close({ timeoutMs: 0 });
       const heir = start(fast);
       await eventually('the second claim', () => heir.jobs.length === 1);
@@ -575,10 +575,7 @@ describe('bulk consumer', () => {
     it('suspects no request of several choices that had begun: what it generates may wait for a turn', async () => {
       const request = sampleRequest({ params: { ...sampleRequest().params, n: 2 } });
       await queue.producer.submit(request, { id: 'pair', priority: 5 });
-      const leaver = start(fast);
-      await eventually('the claim', () => leaver.jobs.length === 1);
-      leaver.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await redis.xlen(keys.log('pair'))) === 1);
+      const leaver = await startAndWrite('pair', fast);
       await leaver.consumer.close({ timeoutMs: 0 });
       const silent = start(fast);
       await eventually('the second claim', () => silent.jobs.length === 1);

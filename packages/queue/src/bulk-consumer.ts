@@ -7,11 +7,10 @@ import { type ConsumerOptions, type ConsumerSettings, consumerSettings } from '.
 import { refuseEviction } from './eviction.ts';
 import { HeldJobs, within } from './held-jobs.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
-import { KEEP_QUARANTINE } from './lua/quarantine.ts';
-import { QUARANTINE_MS } from './lua/suspects.ts';
 import { MarkerListener } from './marker-listener.ts';
 import { mergeLog } from './merge-log.ts';
 import { parseJson } from './parse-json.ts';
+import { Quarantine } from './quarantine.ts';
 import { QueueWatch, workerLost } from './queue-watch.ts';
 import type { RedisClient } from './redis-address.ts';
 import { asksForJobs, type ClaimReply, type ClaimRequest, type End, type RawClaim } from './step-codec.ts';
@@ -22,7 +21,6 @@ const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
 const FEWEST_ENDS_PER_STEP = 32;
 const LONGEST_LEAVE_MS = 2_000;
-const KEEP_QUARANTINE_MS = QUARANTINE_MS / 6;
 
 /**
  * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
@@ -41,6 +39,8 @@ class BulkConsumer implements Consumer, ClaimSource {
   readonly #cancels: CancelListener;
   readonly #marker: MarkerListener;
   readonly #watch: QueueWatch;
+  /** While suspects wait for this worker to hold nothing. */
+  readonly #quarantine: Quarantine;
   readonly #jobs = new HeldJobs();
   #capacity: number;
   #running = false;
@@ -48,8 +48,6 @@ class BulkConsumer implements Consumer, ClaimSource {
   #hungry = false;
   /** Held jobs are suspects, and run apart. */
   #apart = false;
-  /** Suspects wait for this worker to hold nothing. */
-  #emptying = false;
   /** Jobs that are turned away, claims asked for, and ends that are written, but not settled yet. */
   #turningAway = 0;
   #asked = 0;
@@ -60,7 +58,6 @@ class BulkConsumer implements Consumer, ClaimSource {
   #unanswered: ClaimRequest[] = [];
   #onAnswered: () => void = () => {};
   #limitTimer: NodeJS.Timeout | undefined;
-  #quarantineTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: ConsumerSettings) {
@@ -90,6 +87,12 @@ class BulkConsumer implements Consumer, ClaimSource {
       settings,
       onRecovered: (jobIds) => this.#jobs.tell({ type: 'recovered', jobIds }),
       onError: (message) => this.#complain(message),
+    });
+    this.#quarantine = new Quarantine({
+      redis: this.#commands,
+      keys: this.#keys,
+      worker: settings.worker,
+      onTaken: () => this.#fillAgain(),
     });
     this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
     this.#marker = new MarkerListener({
@@ -156,7 +159,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#asked -= request.wanted + request.ahead;
     this.#noneAhead = reply.claims.length < request.wanted + request.ahead;
     if (reply.apart) this.#apart = true;
-    if (reply.mustEmpty) this.#empty();
+    if (reply.mustEmpty) this.#quarantine.begin();
     // Whoever wanted none but ahead of a slot, and got none, knows no more than before.
     if (request.wanted > 0) this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
@@ -175,7 +178,7 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   get #canTake(): boolean {
     if (!this.#running || !this.#settings.alive()) return false;
-    return !((this.#apart || this.#emptying) && this.#occupied() > 0);
+    return !((this.#apart || this.#quarantine.on) && this.#occupied() > 0);
   }
 
   get #mayAsk(): boolean {
@@ -252,28 +255,13 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   /** Ends that are being settled no longer count as held, and are still among `#ends`: what is held is asked itself. */
   #released(): void {
-    if (this.#jobs.size + this.#turningAway > 0 || !(this.#apart || this.#emptying)) return;
+    if (this.#jobs.size + this.#turningAway > 0 || !(this.#apart || this.#quarantine.on)) return;
     this.#apart = false;
     this.#fillAgain();
   }
 
-  /** Takes nothing more until it holds nothing. Meanwhile it asks for no jobs, so somebody has to say that it is at it. */
-  #empty(): void {
-    this.#emptying = true;
-    this.#quarantineTimer ??= setInterval(() => {
-      const { worker } = this.#settings;
-      KEEP_QUARANTINE.run(this.#commands, this.#keys.bull, [this.#keys.own, worker]).then(
-        // Too late: another one empties itself.
-        (kept) => kept === 0 && this.#emptying && this.#fillAgain(),
-        () => {},
-      );
-    }, KEEP_QUARANTINE_MS).unref();
-  }
-
   #fillAgain(): void {
-    this.#emptying = false;
-    clearInterval(this.#quarantineTimer);
-    this.#quarantineTimer = undefined;
+    this.#quarantine.end();
     this.#ask();
   }
 
@@ -285,7 +273,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.pause();
     this.#watch.stop();
     clearTimeout(this.#limitTimer);
-    clearInterval(this.#quarantineTimer);
+    this.#quarantine.end();
     await within(LONGEST_LEAVE_MS, this.#leave());
     await this.#jobs.drain(timeoutMs);
     this.#writer.close();

@@ -54,22 +54,20 @@ end
 
 local function failLost(id)
   redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:alone')
-  local parsed, request = pcall(cjson.decode, redis.call('HGET', BULL .. id, 'data') or '')
   redis.call('LREM', BULL .. 'wait', 1, id)
   redis.call('LPUSH', BULL .. 'active', id)
   addWork(id, -1)
   if finish(id, '0', 'failed', reason, now) == 0 then
-    tellEnd(id, parsed and type(request) == 'table' and request.replyTo or '', 'failed', reason)
+    tellEnd(id, requestOf(id).replyTo or '', 'failed', reason)
   end
 end
 
 -- What a request of several choices generates may wait for the turn of one that has no slot yet (decision 26): that it wrote
 -- nothing does not say that it killed its worker. It has passed its prefill once; but not without end.
 local function mayHaveWaitedForATurn(id)
-  local job = redis.call('HMGET', BULL .. id, 'data', 'stc')
-  if logLength(id) == 0 or tonumber(job[2] or 0) > ${MOST_SILENT_DEATHS} then return false end
-  local parsed, request = pcall(cjson.decode, job[1] or '')
-  local params = parsed and type(request) == 'table' and request.params
+  local deaths = tonumber(redis.call('HGET', BULL .. id, 'stc') or 0)
+  if logLength(id) == 0 or deaths > ${MOST_SILENT_DEATHS} then return false end
+  local params = requestOf(id).params
   return type(params) == 'table' and (tonumber(params.n) or 1) > 1
 end
 
