@@ -2,6 +2,7 @@
 
 const STEP_TEST = 'packages/queue/src/lua/step.test.ts';
 const LIFECYCLE_FUZZ = 'packages/queue/src/lua/lifecycle.fuzz.test.ts';
+const SUBMITTER_TEST = 'packages/queue/src/submitter.test.ts';
 const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
 const EAR_TEST = 'packages/queue/src/ear.test.ts';
 const SHARING_TEST = 'packages/queue/src/sharing.test.ts';
@@ -77,8 +78,8 @@ export const queueMutants = [
     name: 'queue-bound-off-by-one',
     breaks: 'Bounded: no more jobs wait than may.',
     file: 'packages/queue/src/lua/submit.ts',
-    search: "if waiting >= most then return { 'full'",
-    replace: "if waiting > most then return { 'full'",
+    search: 'if queue.waiting >= most then',
+    replace: 'if queue.waiting > most then',
     tests: [PRODUCER_TEST],
   },
   {
@@ -88,6 +89,38 @@ export const queueMutants = [
     search: "if redis.call('EXISTS', BULL .. id) == 1 then",
     replace: "if redis.call('EXISTS', BULL .. id) == 2 then",
     tests: [PRODUCER_TEST],
+  },
+  {
+    name: 'bound-forgets-the-script',
+    breaks: 'Requests that share a script count one another: the bound holds within it, too.',
+    file: 'packages/queue/src/lua/submit.ts',
+    search: 'queue.waiting = queue.waiting + 1',
+    replace: '',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'one-bad-fails-its-script',
+    breaks: 'A request that fails takes none of those with it that came together with it.',
+    file: 'packages/queue/src/lua/submit.ts',
+    search: 'local ok, reply = pcall(submit, unpack(ARGV, at + 1, at + fields))',
+    replace: 'local ok, reply = true, submit(unpack(ARGV, at + 1, at + fields))',
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'cancelled-before-it-was-submitted',
+    breaks: 'Who cancels a request that still waits for its turn cancels it.',
+    file: 'packages/queue/src/queue-producer.ts',
+    search: "if (outcome === 'unknown' && landing !== undefined) {",
+    replace: "if (outcome === 'unknown' && landing === undefined) {",
+    tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'flood-goes-to-redis',
+    breaks: 'A flood of requests waits where it comes from, and not before the steps of the workers.',
+    file: 'packages/queue/src/submitter.ts',
+    search: 'const LEAST_IN_FLIGHT = 2;',
+    replace: 'const LEAST_IN_FLIGHT = 60;',
+    tests: [SUBMITTER_TEST],
   },
   {
     name: 'deaths-in-company-count',
@@ -325,7 +358,7 @@ export const queueMutants = [
     name: 'record-forgotten-while-it-waits',
     breaks: 'A shared request is known for as long as it may wait.',
     file: 'packages/queue/src/lua/submit.ts',
-    search: 'return RECORD_TTL_MS + (deadline > 0 and math.max(0, deadline - nowMs()) or',
+    search: 'return RECORD_TTL_MS + (deadline > 0 and math.max(0, deadline - now) or',
     replace: 'return RECORD_TTL_MS + (deadline > 0 and 0 or',
     tests: [SHARING_TEST],
   },

@@ -13,19 +13,30 @@ import type { ContestantResult, LevelResult } from './sweep.ts';
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const PAGE = join(ROOT, 'docs', 'benchmarks.md');
 
-/** `npm run bench -- docs FILE`: the page and its charts, from what `serve --json` wrote. */
+/** One run, as the page shows it. */
+export interface PageRun {
+  readonly report: ServeReport;
+  /** The file's name. */
+  readonly source: string;
+  /** Of response time and of goodput, from the page's folder; none where no load was swept. */
+  readonly charts: readonly string[];
+}
+
+/** `npm run bench -- docs FILE…`: the page and its charts, from what runs of `serve --json` wrote, in this order. */
 export function writeBenchmarksPage(args: readonly string[]): void {
-  const [file] = args;
-  if (file === undefined || args.length !== 1) throw new Error('Usage: npm run bench -- docs FILE');
-  const report = JSON.parse(readFileSync(file, 'utf8')) as ServeReport;
-  if (report.bench !== 'serve') throw new Error(`${file} was not written by npm run bench -- serve --json`);
-  const charts = Object.entries(chartsOf(report)).map(([name, svg]) => {
-    const path = file.replace(/(\.json)?$/, `-${name}.svg`);
-    writeFileSync(path, svg);
-    return relative(dirname(PAGE), join(process.cwd(), path));
+  if (args.length === 0) throw new Error('Usage: npm run bench -- docs FILE…');
+  const runs = args.map((file): PageRun => {
+    const report = JSON.parse(readFileSync(file, 'utf8')) as ServeReport;
+    if (report.bench !== 'serve') throw new Error(`${file} was not written by npm run bench -- serve --json`);
+    const charts = Object.entries(report.contestants.length > 0 ? chartsOf(report) : {}).map(([name, svg]) => {
+      const path = file.replace(/(\.json)?$/, `-${name}.svg`);
+      writeFileSync(path, svg);
+      return relative(dirname(PAGE), join(process.cwd(), path));
+    });
+    return { report, source: basename(file), charts };
   });
   mkdirSync(dirname(PAGE), { recursive: true });
-  writeFileSync(PAGE, benchmarksPage(report, { source: basename(file), charts }));
+  writeFileSync(PAGE, benchmarksPage(runs));
 }
 
 /** Response time and goodput against load. */
@@ -57,41 +68,68 @@ export function chartsOf({ contestants }: ServeReport): Record<string, string> {
   };
 }
 
-export function benchmarksPage(
-  report: ServeReport,
-  { source, charts }: { source: string; charts: readonly string[] },
-): string {
-  const { machine, slo, capacity } = report;
-  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
-  const [response = '', goodput = ''] = charts;
+export function benchmarksPage(runs: readonly PageRun[]): string {
+  const sources = runs.map(({ source }) => `\`bench/results/${source}\``).join(', ');
+  const swept = runs.find(({ report }) => report.contestants.length > 0)?.report;
   return `${[
     '# Benchmarks',
-    `Generated from \`bench/results/${source}\` (\`npm run bench -- docs FILE\`): measure again instead of editing.`,
+    `Generated from ${sources} (\`npm run bench -- docs FILE…\`): measure again instead of editing. Ratios are of one run; figures of two runs are not to be compared.`,
+    ...runs.flatMap(runParts),
+    '## How',
+    ...(swept === undefined ? [] : [methodOf(swept)]),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n')}\n`;
+}
+
+function runParts({ report, charts }: PageRun): string[] {
+  const { machine, capacity, contestants } = report;
+  const [response, goodput] = charts;
+  return [
+    `## ${titleOf(report)}`,
     report.valid ? '' : '**The load generator was late in this run: it says nothing.**',
     isBusy(machine) ? `**The machine was busy (load ${machine.loadBefore}): only the direction counts.**` : '',
     report.quick ? '**A quick run on a small model: it shows that the bench works, not how fast anything is.**' : '',
-    '## Against what one would use instead',
-    `The same arrivals to everybody, each contestant in processes of its own, one at a time. 100 % is what one prompt at a time (a) answers when it never waits: ${capacity?.toFixed(2) ?? '?'} requests per second here.`,
-    `![Mean response time](${response})`,
-    `![Goodput](${goodput})`,
-    table(
-      ['', 'target', 'measured', ''],
-      report.scenarios.flatMap(({ findings }) =>
-        findings.map((finding) => {
-          const { target, value, unit, name } = finding;
-          const wanted = target === undefined ? '' : 'atLeast' in target ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`;
-          const met = meets(finding);
-          const spread =
-            finding.pairs === undefined ? '' : ` (${figure(finding.pairs.low)} … ${figure(finding.pairs.high)})`;
-          const measured = `${figure(value)}${unit === 'ratio' ? '' : ` ${unit}`}${spread}`;
-          return [name, wanted, measured, met === undefined ? '' : met ? 'met' : '**not met**'];
-        }),
-      ),
+    contestants.length === 0
+      ? ''
+      : `The same arrivals to everybody, each contestant in processes of its own, one at a time. 100 % is what one prompt at a time (a) answers when it never waits: ${capacity?.toFixed(2) ?? '?'} requests per second in this run.`,
+    response === undefined ? '' : `![Mean response time](${response})`,
+    goodput === undefined ? '' : `![Goodput](${goodput})`,
+    findingsTable(report),
+    ...(contestants.length === 0 ? [] : [...whoTable(report), ...tablesOf(report)]),
+    provenanceOf(report),
+  ];
+}
+
+function titleOf({ contestants }: ServeReport): string {
+  if (contestants.length === 0) return 'What queue and API add to the engine';
+  const hasPeers = contestants.some(({ family }) => family === 'node' || family === 'python');
+  return hasPeers ? 'Against what one would use instead' : 'Against one prompt at a time';
+}
+
+function findingsTable({ scenarios }: ServeReport): string {
+  return table(
+    ['', 'target', 'measured', ''],
+    scenarios.flatMap(({ findings }) =>
+      findings.map((finding) => {
+        const { target, value, unit, name } = finding;
+        const wanted = target === undefined ? '' : 'atLeast' in target ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`;
+        const met = meets(finding);
+        const spread =
+          finding.pairs === undefined ? '' : ` (${figure(finding.pairs.low)} … ${figure(finding.pairs.high)})`;
+        const measured = `${figure(value)}${unit === 'ratio' ? '' : ` ${unit}`}${spread}`;
+        return [name, wanted, measured, met === undefined ? '' : met ? 'met' : '**not met**'];
+      }),
     ),
-    '## Who was measured',
+  );
+}
+
+function whoTable({ contestants }: ServeReport): string[] {
+  return [
+    '### Who was measured',
     table(
       ['', 'who', 'precision', 'highest load borne', 'best goodput, answers/s', 'peak memory, MB', ''],
-      report.contestants.map((one) => [
+      contestants.map((one) => [
         `\`${one.key}\``,
         one.name,
         one.precision,
@@ -102,20 +140,23 @@ export function benchmarksPage(
       ]),
     ),
     'A load is borne when its 95th percentile is at most three times that of the lightest load and everything was answered. Memory is the sum of the highest resident sizes of all its processes, Redis included.',
-    ...tablesOf(report),
-    '## How',
-    `\`${report.command}\` on ${report.date.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${machine.node}; load average before ${machine.loadBefore}. ${versions.join(', ')}. Model \`${report.model}\`, ${report.threads} threads, batches of up to ${report.batch}, ${LENGTH} tokens at most, ${report.rounds} rounds, seed ${report.seed}.`,
-    [
-      `- **Open loop.** Arrivals are drawn beforehand (Poisson; bursty: bursts of 4 in the mean, as a Poisson process); each request is sent when due, and its time counts from then, whether or not the server keeps up. A request that is unanswered some seconds after the last arrival has waited until then: such means and quantiles are lower bounds, marked ≥.`,
-      `- **Lengths** are log-normal: prompts ${lawText(PROMPT_LENGTHS)}, answers ${lawText(ANSWER_LENGTHS)}. That is a sixteenth of ShareGPT's mean lengths as vLLM's authors give them (arXiv 2309.06180), so that a slow processor sees dozens of requests in a window. Nothing ends an answer early. Windows are as long as \`--minutes\` allows, longer where arrivals are rare.`,
-      `- **In time** means a first token within ${slo.firstTokenMs} ms and ${slo.perTokenMs} ms for each further one in the mean; an answer that comes whole (a, b and the peers without streams) must be there when a stream at that pace would have ended. Goodput is the answers in time per second.`,
-      '- **Interleaved.** In each round every contestant is started, warmed up, measured at all loads and stopped, in an order drawn anew; `ee` is `e` again, and how far it is from `e` is what a ratio can be off.',
-      `- **The load generator** is a process of its own${report.generatorFirst ? ', scheduled before the others' : ''}; its lateness is part of every figure. A run in which it sent more than 1 % of the requests over 10 ms late says nothing, and says so.`,
-      '- **Weights are random** and lengths forced, so that all do the same work. The ONNX contestants read the same file; llama.cpp and PyTorch have the same architecture.',
-    ].join('\n'),
-  ]
-    .filter((part) => part !== '')
-    .join('\n\n')}\n`;
+  ];
+}
+
+function provenanceOf({ machine, command, date, model, threads, batch, rounds, seed }: ServeReport): string {
+  const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
+  return `\`${command}\` on ${date.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}, Node ${machine.node}; load average before ${machine.loadBefore}. ${versions.join(', ')}. Model \`${model}\`, ${threads} threads, batches of up to ${batch}, ${LENGTH} tokens at most, ${rounds} rounds, seed ${seed}.`;
+}
+
+function methodOf({ slo, generatorFirst }: ServeReport): string {
+  return [
+    `- **Open loop.** Arrivals are drawn beforehand (Poisson; bursty: bursts of 4 in the mean, as a Poisson process); each request is sent when due, and its time counts from then, whether or not the server keeps up. A request that is unanswered some seconds after the last arrival has waited until then: such means and quantiles are lower bounds, marked ≥.`,
+    `- **Lengths** are log-normal: prompts ${lawText(PROMPT_LENGTHS)}, answers ${lawText(ANSWER_LENGTHS)}. That is a sixteenth of ShareGPT's mean lengths as vLLM's authors give them (arXiv 2309.06180), so that a slow processor sees dozens of requests in a window. Nothing ends an answer early. Windows are as long as \`--minutes\` allows, longer where arrivals are rare.`,
+    `- **In time** means a first token within ${slo.firstTokenMs} ms and ${slo.perTokenMs} ms for each further one in the mean; an answer that comes whole (a, b and the peers without streams) must be there when a stream at that pace would have ended. Goodput is the answers in time per second.`,
+    '- **Interleaved.** In each round every contestant is started, warmed up, measured at all loads and stopped, in an order drawn anew; `ee` is `e` again, and how far it is from `e` is what a ratio can be off.',
+    `- **The load generator** is a process of its own${generatorFirst ? ', scheduled before the others' : ''}; its lateness is part of every figure. A run in which it sent more than 1 % of the requests over 10 ms late says nothing, and says so.`,
+    '- **Weights are random** and lengths forced, so that all do the same work. The ONNX contestants read the same file; llama.cpp and PyTorch have the same architecture.',
+  ].join('\n');
 }
 
 function tablesOf({ contestants }: ServeReport): string[] {
@@ -125,7 +166,7 @@ function tablesOf({ contestants }: ServeReport): string[] {
     ...['mean batch', 'CPU s per 1,000 tokens', 'sent late by, p99', 'answered'],
   ];
   return loads.flatMap(([name, { requestsPerSecond }]) => [
-    `## Load ${name}: ${requestsPerSecond.toFixed(2)} requests per second`,
+    `### Load ${name}: ${requestsPerSecond.toFixed(2)} requests per second`,
     table(
       header,
       contestants.flatMap((one) =>

@@ -26,7 +26,7 @@ ${CONTESTANTS.map(({ key, name, optional }) => `                      ${key.padE
   --json FILE       also writes machine, versions, date and every figure to FILE
 
 npm run bench -- peers [--install]   tells which Python peers are installed, or installs those that are not
-npm run bench -- docs FILE           writes docs/benchmarks.md and its charts from such a FILE`;
+npm run bench -- docs FILE…          writes docs/benchmarks.md and its charts from such files`;
 
 export interface ServeOptions {
   readonly contestants: readonly ServeContestant[];

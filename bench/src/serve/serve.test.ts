@@ -125,15 +125,42 @@ test('says nothing of the highest load where the lightest was not light, or noth
 test('the page says when the machine was busy', () => {
   const busy = { ...pageMachine, loadBefore: 1.1 };
   const pageOf = (machine: typeof pageMachine) =>
-    benchmarksPage({ ...pageReport, machine }, { source: 'x.json', charts: ['a.svg', 'b.svg'] });
+    benchmarksPage([{ report: { ...pageReport, machine }, source: 'x.json', charts: ['a.svg', 'b.svg'] }]);
   expect([pageOf(busy).includes('The machine was busy'), pageOf(pageMachine).includes('busy')]).toEqual([true, false]);
 });
 
 test('the page says what was measured, with whom, and who could not be', () => {
-  const page = benchmarksPage(pageReport, { source: 'x.json', charts: ['a.svg', 'b.svg'] });
+  const page = benchmarksPage([{ report: pageReport, source: 'x.json', charts: ['a.svg', 'b.svg'] }]);
   expect(page).toContain('| mean response time at 80 %: Shoal (e) ÷ one at a time (a) | ≤ 0.4 | 0.44 | **not met** |');
   expect(page).toContain('not installed \\| here');
   expect(page).toContain('≥ 3000');
   expect(page).toContain('`npm run bench -- serve` on 2026-01-02');
   expect(Object.keys(chartsOf(pageReport))).toEqual(['response', 'goodput']);
+});
+
+test('the page shows several runs, each with its own machine and command', () => {
+  const ours = pageReport.contestants.filter(({ family }) => family === 'queue' || family === 'shoal');
+  const cost = { name: 'added by queue and API, p50', unit: 'ms', value: 4, target: { atMost: 5 } };
+  const runs = [
+    { report: { ...pageReport, contestants: ours, command: 'long windows' }, source: 'long.json', charts: ['a', 'b'] },
+    { report: { ...pageReport, command: 'with peers' }, source: 'peers.json', charts: ['c', 'd'] },
+    {
+      report: {
+        ...{ ...pageReport, contestants: [], command: 'alone' },
+        scenarios: [{ name: 'cost', seconds: 1, findings: [cost] }],
+      },
+      source: 'cost.json',
+      charts: [],
+    },
+  ];
+  const page = benchmarksPage(runs);
+  expect(page.match(/^## .*/gm)).toEqual([
+    ...['## Against one prompt at a time', '## Against what one would use instead'],
+    ...['## What queue and API add to the engine', '## How'],
+  ]);
+  for (const { report, source } of runs) {
+    expect(page).toContain(source);
+    expect(page).toContain(`\`${report.command}\` on 2026-01-02`);
+  }
+  expect(page).toContain('| added by queue and API, p50 | ≤ 5 | 4 ms | met |');
 });

@@ -127,7 +127,7 @@ export function isOutage(error: unknown): boolean {
 }
 
 /** Maps what Redis or the connection threw to the error table. The address and its password stay out of the message. */
-function asShoalError(error: unknown): ShoalError {
+export function asShoalError(error: unknown): ShoalError {
   if (error instanceof ShoalError) return error;
   if (isOutage(error)) return unavailable(error);
   const reason = error instanceof Error ? error.message.slice(0, 200) : 'unknown error';

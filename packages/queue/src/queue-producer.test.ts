@@ -233,6 +233,9 @@ describe('producer', () => {
     await eventually('a submission waits', async () => String(await redis.client('LIST')).includes('cmd=wait'));
     expect(await soon('the view', producer.view('a'), 400)).toMatchObject({ status: 'queued' });
     expect(await soon('the cancellation', producer.cancel('a'), 400)).toBe('cancelled');
+    // This one stands behind the WAIT, and its cancellation behind it.
+    refused.push(expect(producer.submit(sampleRequest(), { id: 'd', priority: 5 })).rejects.toThrow());
+    expect(await producer.cancel('d')).toBe('cancelled');
     await Promise.all(refused);
   });
 

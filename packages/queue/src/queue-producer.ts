@@ -8,7 +8,7 @@ import { readListReply, readRequestReply, readViewReply } from './job-view.ts';
 import { checkJobId, listName, type ModelKeys, modelKeys, recordTtlMs } from './keys.ts';
 import { CANCEL } from './lua/cancel.ts';
 import { DEPTH } from './lua/depth.ts';
-import { SUBMIT, submitArguments, submitTerms } from './lua/submit.ts';
+import { submitTerms } from './lua/submit.ts';
 import { LIST, VIEW } from './lua/view.ts';
 import type {
   Accepted,
@@ -31,6 +31,7 @@ import {
   tooManyWebhooks,
   waitTooLong,
 } from './submission.ts';
+import { Submitter } from './submitter.ts';
 import { activeTraceContext } from './trace-context.ts';
 import { workOf } from './work-of.ts';
 
@@ -79,20 +80,15 @@ class QueueProducer implements Producer {
   readonly model: string;
   readonly #options: ProducerSettings;
   readonly #keys: ModelKeys;
-  readonly #terms: string;
   readonly #redis: RedisClient;
   /** A connection of their own where a replica must confirm them: WAIT holds up whatever is sent behind it. */
   readonly #submissions: RedisClient;
+  readonly #submitter: Submitter;
 
   constructor(options: ProducerSettings) {
     this.model = options.model;
     this.#options = options;
     this.#keys = modelKeys(options.prefix, options.model);
-    this.#terms = submitTerms({
-      own: this.#keys.own,
-      recordTtlMs: recordTtlMs(options.resultTtlS),
-      ...options,
-    });
     const connect = options.connect ?? connector(options.redisUrl);
     this.#redis = connect('commands-now');
     if (this.#redis instanceof Cluster && options.durability === 'replicated') {
@@ -101,6 +97,12 @@ class QueueProducer implements Producer {
       throw new RangeError('DURABILITY=replicated cannot be had on a Redis Cluster: set it to local');
     }
     this.#submissions = options.durability === 'replicated' ? connect('commands-now') : this.#redis;
+    this.#submitter = new Submitter({
+      redis: this.#submissions,
+      key: this.#keys.bull,
+      terms: submitTerms({ own: this.#keys.own, recordTtlMs: recordTtlMs(options.resultTtlS), ...options }),
+      ...(options.durability === 'replicated' && { confirm: () => this.#untilReplicated() }),
+    });
   }
 
   async submit(request: GenerateRequest, options: SubmitOptions): Promise<Accepted> {
@@ -110,7 +112,7 @@ class QueueProducer implements Producer {
     if (sharingKey !== '') checkSharingKey(sharingKey);
     if (webhookUrl !== '') checkWebhook(webhookUrl, sharingKey);
     const sound = checked ? request : checkRequest(request);
-    const args = submitArguments(this.#terms, {
+    const reply = await this.#submitter.submit({
       id: sharingKey === '' ? id : `shared-${randomUUID()}`,
       priority: priority + 1,
       work: workOf(request),
@@ -122,11 +124,9 @@ class QueueProducer implements Producer {
       tenant: request.tenant ?? '',
       shared: sharingKey === '' ? undefined : { key: sharingKey, record: id },
     });
-    const reply = await promptly(this.#submissions, (redis) => SUBMIT.run(redis, this.#keys.bull, args));
     // Told by hand: nearly every request is answered so, and a union would try its members one by one.
-    const added = Array.isArray(reply) && reply[0] === 'added';
+    const added = reply[0] === 'added';
     const reused = added ? undefined : reusedOf(reply);
-    if (this.#options.durability === 'replicated') await this.#untilReplicated();
     if (reused === 'again') return { again: true };
     if (reused !== undefined) this.#options.onReused?.(reused);
     return added ? placeOf(reply) : {};
@@ -177,7 +177,13 @@ class QueueProducer implements Producer {
     const args = [bull, own, REPLIES_MAX, recordTtlMs(this.#options.resultTtlS), id, reason, cancelChannel, list];
     const run = async (redis: RedisClient): Promise<z.infer<typeof CancelReply>> =>
       CancelReply.parse(await promptly(redis, (connection) => CANCEL.run(connection, bull, args)));
-    const outcome = await run(this.#redis);
+    // It may still wait here for its turn.
+    const landing = this.#submitter.landing(id);
+    let outcome = await run(this.#redis);
+    if (outcome === 'unknown' && landing !== undefined) {
+      await landing;
+      outcome = await run(this.#redis);
+    }
     if (outcome !== 'unknown' || this.#submissions === this.#redis) return outcome;
     // Its submission may still stand behind a WAIT: this goes behind it, however late Redis comes to both.
     return await run(this.#submissions).catch(() => outcome);

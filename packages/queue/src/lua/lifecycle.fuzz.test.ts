@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { z } from 'zod';
 import { type ModelKeys, modelKeys } from '../keys.ts';
 import { readAttached } from '../log-reading.ts';
 import { decodeStep, type StepReply } from '../step-codec.ts';
@@ -16,9 +17,16 @@ import { WATCH } from './watch.ts';
 const MOST_WAITING = 5;
 const CANCELLED = JSON.stringify({ code: 'cancelled', message: 'cancelled' });
 
+interface Submission {
+  request: number;
+  priority: number;
+  key: string;
+}
+
 /** What happens to a queue; requests are named by small numbers, so that names meet. */
 type Operation =
-  | { type: 'submit'; request: number; priority: number; key: string }
+  /** In one script. */
+  | { type: 'submit'; together: Submission[] }
   | { type: 'claim'; wanted: number }
   | { type: 'emit'; request: number; tokens: number; offset: number; zombie: boolean }
   | { type: 'end'; request: number; as: 'C' | 'F'; offset: number; zombie: boolean }
@@ -35,9 +43,14 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       type: fc.constant('submit' as const),
-      request,
-      priority: fc.integer({ min: 1, max: 3 }),
-      key: fc.constantFrom('', '', 'same', 'other'),
+      together: fc.array(
+        fc.record({
+          request,
+          priority: fc.integer({ min: 1, max: 3 }),
+          key: fc.constantFrom('', '', 'same', 'other'),
+        }),
+        { minLength: 1, maxLength: 4, size: 'max' },
+      ),
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('claim' as const), wanted: fc.integer({ min: 1, max: 3 }) }) },
@@ -197,6 +210,11 @@ function entry(from: number, to: number): string {
   return JSON.stringify({ ...sampleTokens(from), tokenIds });
 }
 
+interface NamedSubmission extends Submission {
+  id: string;
+  jobId: string;
+}
+
 /** The real queue, under the same operations. */
 class RealQueue {
   readonly #redis: Redis;
@@ -207,14 +225,19 @@ class RealQueue {
     this.#redis = redis;
   }
 
-  async submit(id: string, jobId: string, priority: number, key: string): Promise<unknown> {
+  async submit(together: readonly NamedSubmission[]): Promise<unknown[]> {
     const data = JSON.stringify(sampleRequest());
     const { bull, own } = this.keys;
     const limits = { resultTtlS: 3_600, recordTtlMs: 60_000, maxQueueSize: MOST_WAITING, maxQueueWaitMs: 0 };
-    const shared = key === '' ? undefined : { key, record: id };
-    const job = { id: jobId, priority, work: 1, deadline: 0, data, shared };
-    const reply = await SUBMIT.run(this.#redis, bull, submitArguments(submitTerms({ own, ...limits }), job));
-    return Array.isArray(reply) ? reply[0] : reply;
+    const jobs = together.map(({ id, jobId, priority, key }) => {
+      const shared = key === '' ? undefined : { key, record: id };
+      return { id: jobId, priority, work: 1, deadline: 0, data, shared };
+    });
+    const replies = await SUBMIT.run(this.#redis, bull, submitArguments(submitTerms({ own, ...limits }), jobs));
+    return z
+      .array(z.array(z.string()))
+      .parse(replies)
+      .map(([outcome]) => outcome);
   }
 
   async step(items: (string | number)[], wanted: number, held: number): Promise<StepReply> {
@@ -282,13 +305,19 @@ async function apply(what: Operation, model: QueueModel, queue: RealQueue): Prom
     for (const job of model.waiting) expect(job.priority).toBeGreaterThanOrEqual(worst);
     return;
   }
+  if (what.type === 'submit') {
+    const together = what.together.map((one) => {
+      const id = `request-${one.request}`;
+      return { ...one, id, jobId: one.key === '' ? id : `shared-${randomUUID()}` };
+    });
+    const expected = together.map(({ id, jobId, priority, key }) => model.submit(id, jobId, priority, key));
+    expect(await queue.submit(together)).toEqual(expected);
+    for (const { id } of together) await expectView(id, model, queue);
+    return;
+  }
   const id = `request-${what.request}`;
   const job = model.jobOf(id);
-  if (what.type === 'submit') {
-    const jobId = what.key === '' ? id : `shared-${randomUUID()}`;
-    const expected = model.submit(id, jobId, what.priority, what.key);
-    expect(await queue.submit(id, jobId, what.priority, what.key)).toBe(expected);
-  } else if (what.type === 'cancel') {
+  if (what.type === 'cancel') {
     expect(await queue.cancel(id)).toBe(model.cancel(id));
   } else if (what.type === 'attach') {
     const [state, length, value] = model.attach(id);
@@ -309,6 +338,10 @@ async function apply(what: Operation, model: QueueModel, queue: RealQueue): Prom
       expect((await queue.step([what.as, job.id, token, '', from, value], 0, 1)).codes).toEqual([expected]);
     }
   }
+  await expectView(id, model, queue);
+}
+
+async function expectView(id: string, model: QueueModel, queue: RealQueue): Promise<void> {
   const after = model.jobOf(id);
   const words = { waiting: 'queued', active: 'running', completed: 'completed', failed: 'failed' };
   expect(await queue.view(id)).toBe(after === undefined ? null : words[after.state]);

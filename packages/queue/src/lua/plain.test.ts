@@ -40,7 +40,7 @@ class Side {
     const { bull, own } = this.keys;
     const data = JSON.stringify(sampleRequest());
     const terms = submitTerms({ own, ...LIMITS });
-    await SUBMIT.run(this.redis, bull, submitArguments(terms, { id, priority, work: 3, deadline: 0, data }));
+    await SUBMIT.run(this.redis, bull, submitArguments(terms, [{ id, priority, work: 3, deadline: 0, data }]));
   }
 
   /** Everything under the queue's keys; times, ids of stream entries and the queue's own name are made equal. */

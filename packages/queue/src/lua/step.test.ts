@@ -96,7 +96,7 @@ describe('the step script', () => {
   const submit = (id: string, replyTo = ''): Promise<unknown> => {
     const data = JSON.stringify(sampleRequest(replyTo === '' ? {} : { replyTo }));
     const terms = submitTerms({ own: keys.own, ...LIMITS });
-    return SUBMIT.run(redis, keys.bull, submitArguments(terms, { id, priority: 6, work: 1, deadline: 0, data }));
+    return SUBMIT.run(redis, keys.bull, submitArguments(terms, [{ id, priority: 6, work: 1, deadline: 0, data }]));
   };
   it('does what the model does, whatever is repeated, reordered, forged or lapsed (60 histories of 50 steps)', async () => {
     for (let seed = 1; seed <= 60; seed += 1) {
