@@ -3,7 +3,7 @@
 //
 // - Every step takes CHAOS_STEP_DELAY_MS longer: minnow answers in milliseconds, and streams must be open when a fault
 //   strikes. The engine thread sleeps inside the run, as it would on a slower device.
-// - A poison prompt: a run whose input holds the bytes of CHAOS_POISON kills the process, as a native crash would.
+// - A poison prompt: a run whose input holds the byte of CHAOS_POISON kills the process, as a native crash would.
 // - A hanging device: while the file `hang` stands in CHAOS_CONTROL, the next run writes a file `hung` beside it, goes
 //   into libc's sleep() and does not come back. Nothing in JavaScript can end such a call: neither the runtime's own
 //   terminate nor process.exit.

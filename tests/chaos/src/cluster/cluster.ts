@@ -17,8 +17,8 @@ const SERVED_WITHIN_MS = 60_000;
 const PRELOAD = new URL('../../preload/faults.mjs', import.meta.url).href;
 
 export const MODEL = 'minnow';
-/** A prompt that holds this kills the worker that computes it. */
-export const POISON = '~poison~';
+/** A prompt that holds this kills the worker that computes it. One token: a longer one may be cut by chunks of the prompt. */
+export const POISON = '~';
 
 export interface ClusterOptions {
   apis: number;
