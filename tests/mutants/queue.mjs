@@ -91,6 +91,14 @@ export const queueMutants = [
     tests: [PRODUCER_TEST],
   },
   {
+    name: 'expires-without-a-word',
+    breaks: 'Whoever reads for a request that ends by itself is told so, though its generation goes on for others.',
+    file: 'packages/queue/src/lua/watch.ts',
+    search: 'tellRecordEnd(record, job, lateReason)',
+    replace: '',
+    tests: [SHARING_TEST],
+  },
+  {
     name: 'bound-forgets-the-script',
     breaks: 'Requests that share a script count one another: the bound holds within it, too.',
     file: 'packages/queue/src/lua/submit.ts',

@@ -169,6 +169,34 @@ describe('requests that share a generation', () => {
     expect(await redis.zcard(deadlines)).toBe(0);
   });
 
+  it('tell those who read for them that they ended by themselves, at once, and nobody else', async () => {
+    const jobs = start({ stalledIntervalMs: 100 });
+    const other = openQueue({ redisUrl, prefix, model: 'minnow' });
+    await other.ready();
+    const deadline = Date.now() + 600_000;
+    await submit('cancelled');
+    await submit('expired', { deadline });
+    await submit('kept');
+    await eventually('the claim', () => jobs.length === 1);
+    const heard = ['cancelled', 'expired', 'kept'].map((id) => all(`the events of ${id}`, other.replies.attach(id)));
+    await eventually('the readers', async () => (await redis.scard(`${keys.own}readers:${jobs[0]?.id}`)) === 1);
+    // Every two tenths of a second a token: nothing is looked up, because nothing falls silent.
+    const tokens = setInterval(() => jobs[0]?.append(sampleTokens(position++)), 200);
+    let position = 0;
+    expect(await queue.producer.cancel('cancelled')).toBe('cancelled');
+    await redis.zadd(`${keys.own}deadlines`, 'XX', 1, 'expired');
+    const ends = await Promise.all(heard.slice(0, 2));
+    expect(ends.map((events) => events.at(-1))).toMatchObject([
+      { type: 'failed', error: { code: 'cancelled' } },
+      { type: 'failed', error: { code: 'deadline_exceeded' } },
+    ]);
+    clearInterval(tokens);
+    expect(jobs[0]?.signal.aborted).toBe(false);
+    await jobs[0]?.complete(sampleResult(position));
+    expect((await heard[2])?.at(-1)).toMatchObject({ type: 'completed' });
+    await other.close();
+  });
+
   it('are added once, however often they are submitted', async () => {
     await Promise.all([1, 2, 3].map(() => submit('a')));
     expect(await queue.producer.depth()).toEqual({ waiting: 1, running: 0 });

@@ -32,7 +32,11 @@ local id, status = resolve(ARGV[5])
 if status then return 'finished' end
 if redis.call('EXISTS', BULL .. id) == 0 then return 'unknown' end
 if redis.call('HEXISTS', BULL .. id, 'finishedOn') == 1 then return 'finished' end
-if id ~= ARGV[5] and not leave(ARGV[5], id, 'cancelled') then return 'cancelled' end
+if id ~= ARGV[5] and not leave(ARGV[5], id, 'cancelled') then
+  tellRecordEnd(ARGV[5], id, ARGV[6])
+  tellAll()
+  return 'cancelled'
+end
 local outcome = stopJob(id, ARGV[6], ARGV[7])
 tellAll()
 return outcome

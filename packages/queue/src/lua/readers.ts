@@ -28,25 +28,34 @@ local function readersOf(id, replyTo)
   return readers
 end
 
-local function tell(id, replyTo, event)
-  for reader in pairs(readersOf(id, replyTo)) do
-    local entry = outgoing[reader]
-    if not entry then
-      entry = {}
-      outgoing[reader] = entry
-    end
-    entry[#entry + 1] = id
-    entry[#entry + 1] = event
+local function collect(reader, id, event)
+  local entry = outgoing[reader]
+  if not entry then
+    entry = {}
+    outgoing[reader] = entry
   end
+  entry[#entry + 1] = id
+  entry[#entry + 1] = event
+end
+
+local function tell(id, replyTo, event)
+  for reader in pairs(readersOf(id, replyTo)) do collect(reader, id, event) end
+end
+
+local function endEvent(outcome, value)
+  return (outcome == 'completed' and '{"type":"completed","result":' or '{"type":"failed","error":') .. value .. '}'
 end
 
 -- The last event of a job, from what BullMQ keeps as its result or reason.
 local function tellEnd(id, replyTo, outcome, value)
-  if next(readersOf(id, replyTo)) then
-    local body = outcome == 'completed' and '{"type":"completed","result":' or '{"type":"failed","error":'
-    tell(id, replyTo, body .. value .. '}')
-  end
+  if next(readersOf(id, replyTo)) then tell(id, replyTo, endEvent(outcome, value)) end
   if joined[id] then redis.call('UNLINK', OWN .. 'readers:' .. id) end
+end
+
+-- The last event of a request that ends by itself, while the job that it shares goes on for others. Who of the job's
+-- readers reads for it is known to them alone.
+local function tellRecordEnd(record, job, reason)
+  for reader in pairs(readersOf(job, '')) do collect(reader, record, endEvent('failed', reason)) end
 end
 
 local function tellAll()

@@ -128,8 +128,12 @@ for _, record in ipairs(late) do
   redis.call('ZREM', OWN .. 'deadlines', record)
   local job, ended = resolve(record)
   local open = redis.call('HMGET', BULL .. job, 'timestamp', 'finishedOn')
-  if not ended and open[1] and not open[2] and leave(record, job, 'expired') then
-    pcall(stopJob, job, lateReason, channel)
+  if not ended and open[1] and not open[2] then
+    if leave(record, job, 'expired') then
+      pcall(stopJob, job, lateReason, channel)
+    else
+      tellRecordEnd(record, job, lateReason)
+    end
   end
 end
 tellAll()
