@@ -4,6 +4,7 @@ const STEP_TEST = 'packages/queue/src/lua/step.test.ts';
 const LIFECYCLE_FUZZ = 'packages/queue/src/lua/lifecycle.fuzz.test.ts';
 const SUBMITTER_TEST = 'packages/queue/src/submitter.test.ts';
 const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
+const DEATH_TEST = 'packages/queue/src/worker-death.test.ts';
 const EAR_TEST = 'packages/queue/src/ear.test.ts';
 const SHARING_TEST = 'packages/queue/src/sharing.test.ts';
 const PRODUCER_TEST = 'packages/queue/src/queue-producer.test.ts';
@@ -136,7 +137,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/watch.ts',
     search: "if job[2] == '1' and redis.call('HINCRBY'",
     replace: "if redis.call('HINCRBY'",
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
     only: 'when workers die',
   },
   {
@@ -145,7 +146,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/watch.ts',
     search: 'if logLength(id) > tonumber(job[1] or 0) then',
     replace: 'if logLength(id) >= tonumber(job[1] or 0) then',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
     only: 'when workers die',
   },
   {
@@ -190,7 +191,7 @@ export const queueMutants = [
     file: 'packages/queue/src/step-writer.ts',
     search: 'const renew = this.#options.renewLocks?.() ?? false;',
     replace: 'const renew = this.#options.renewLocks !== undefined;',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
     only: 'engine hangs',
   },
   {
@@ -328,7 +329,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/watch.ts',
     search: "if job[3] == '1' then",
     replace: 'if false then',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
   },
   {
     name: 'apart-until-all-but-one',
@@ -336,7 +337,7 @@ export const queueMutants = [
     file: 'packages/queue/src/bulk-consumer.ts',
     search: 'if (this.#jobs.size + this.#turningAway > 0 ||',
     replace: 'if (this.#occupied() > 0 ||',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
   },
   {
     name: 'suspect-handed-back-as-any',
@@ -344,7 +345,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/jobs.ts',
     search: 'if tonumber(job[1] or 0) > 0 then\n    if logLength',
     replace: 'if false then\n    if logLength',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
   },
   {
     name: 'quarantine-runs-out',
@@ -352,7 +353,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/quarantine.ts',
     search: 'if holder and holder ~= ARGV[2] then return 0 end',
     replace: 'if holder ~= ARGV[2] then return 1 end',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
   },
   {
     name: 'log-behind-the-claim',
@@ -360,7 +361,7 @@ export const queueMutants = [
     file: 'packages/queue/src/outbox.ts',
     search: '    if (position < this.#base) return false;\n',
     replace: '',
-    tests: ['packages/queue/src/outbox.test.ts', CONSUMER_TEST],
+    tests: ['packages/queue/src/outbox.test.ts', DEATH_TEST],
   },
   {
     name: 'record-forgotten-while-it-waits',
@@ -376,7 +377,7 @@ export const queueMutants = [
     file: 'packages/queue/src/lua/watch.ts',
     search: '  if mayHaveWaitedForATurn(id) then return end\n',
     replace: '',
-    tests: [CONSUMER_TEST],
+    tests: [DEATH_TEST],
   },
   {
     name: 'straddling-entry-given-whole',

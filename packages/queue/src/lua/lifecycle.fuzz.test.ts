@@ -279,7 +279,7 @@ class RealQueue {
 
 async function apply(what: Operation, model: QueueModel, queue: RealQueue): Promise<void> {
   if (what.type === 'lapse') {
-    // What wrote nothing would become a suspect, and run apart: bulk-consumer.test.ts has that.
+    // What wrote nothing would become a suspect, and run apart: worker-death.test.ts has that.
     const lapsed = [...model.jobs.values()].filter(({ state, length, base }) => state === 'active' && length > base);
     await queue.lapse(lapsed.map(({ id }) => id));
     for (const job of lapsed) job.holder = undefined;
