@@ -215,7 +215,7 @@ export const queueMutants = [
     breaks: 'Shutdown is not failure: what a claim still brings is handed back.',
     file: 'packages/queue/src/bulk-consumer.ts',
     search: 'await Promise.all([answered, forgotten, this.#marker.close()]);',
-    replace: 'await Promise.all([forgotten, this.#marker.close()]);',
+    replace: 'void answered;\n    await Promise.all([forgotten, this.#marker.close()]);',
     tests: [CONSUMER_TEST],
   },
   {
