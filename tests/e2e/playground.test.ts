@@ -249,6 +249,27 @@ describe.skipIf(executablePath === undefined)('the playground, in a real browser
     faults = [];
   });
 
+  it('opens on a model that has a worker, and marks those that have none', { timeout: 60_000 }, async () => {
+    const page = await openLive();
+    await page.route('**/v1/models', async (route) => {
+      const response = await route.fetch();
+      const list: { data: { shoal: object }[] } = await response.json();
+      const [served] = list.data;
+      const left = { ...served, id: 'left/alone', shoal: { ...served?.shoal, workers: 0 } };
+      await route.fulfill({ response, json: { ...list, data: [left, ...list.data] } });
+    });
+    await page.route('**/v1/activity?model=left*', (route) =>
+      route.fulfill({ contentType: 'text/event-stream', body: '' }),
+    );
+    await page.reload();
+    await page.getByText('live', { exact: true }).waitFor();
+    const model = page.getByRole('combobox', { name: 'Model' });
+    expect(await model.inputValue()).not.toBe('left/alone');
+    await page.getByRole('status').getByText('Ready.').waitFor();
+    await model.selectOption({ label: 'left/alone (no worker)' });
+    await page.getByRole('status').getByText('No worker serves left/alone').waitFor();
+  });
+
   it('asks for an API key where one is needed', { timeout: 60_000 }, async () => {
     const api = await cluster.addApi({ API_KEYS: 'acme:a-key-for-acme-1' });
     const page = await open({}, api.url);

@@ -2,7 +2,7 @@ import { computed, effect, type ReadonlySignal, type Signal, signal } from '@pre
 import { type Frame, type QueueFrame, watchActivity } from '../service/activity.ts';
 import { BatchHistory } from './batch-history.ts';
 import { largest, quantile, Series, sum } from './series.ts';
-import { key, keyRequired, loadModels, model } from './service.ts';
+import { key, keyRequired, loadModels, modelId } from './service.ts';
 
 /** A worker that was not heard of for so long is shown no more. */
 const SILENCE_MS = 6_000;
@@ -38,7 +38,7 @@ export const CHART_SECONDS: number = (SPAN_MS * SPANS) / 1_000;
 /** Watches whatever model is chosen, for as long as the page is open. */
 export function startWatching(): void {
   effect(() => {
-    const chosen = model.value?.id;
+    const chosen = modelId.value;
     const withKey = key.value;
     if (chosen === undefined || keyRequired.value) return undefined;
     const leaving = new AbortController();

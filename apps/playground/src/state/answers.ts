@@ -1,7 +1,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import { type RideJson, streamAnswers, type Timings } from '../service/answers.ts';
 import { hueOf } from './colour.ts';
-import { key, model, notice } from './service.ts';
+import { chooseModel, key, model, notice, waitingFor } from './service.ts';
 
 export type AnswerState = 'waiting' | 'writing' | 'done' | 'cancelled' | 'failed';
 
@@ -63,7 +63,10 @@ export async function send(
   batch(() => {
     answers.value = [...sending.answers, ...answers.value].slice(0, MOST_ANSWERS);
     sendings.value = [...sendings.value, sending];
-    notice.value = prompts.length === 1 ? 'Sent one prompt.' : `Sent ${prompts.length} prompts.`;
+    // Whoever asked a model wants to see it, even when another one gets a worker first.
+    chooseModel(asked.id);
+    const sentWhat = prompts.length === 1 ? 'Sent one prompt.' : `Sent ${prompts.length} prompts.`;
+    notice.value = asked.workers > 0 ? sentWhat : `${sentWhat} ${waitingFor(asked)}`;
   });
   try {
     const asking = { ...options, model: asked, prompts, key: key.value, signal: sending.abort.signal };

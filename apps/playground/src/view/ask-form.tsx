@@ -2,7 +2,7 @@ import { type Signal, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { busy, cancelAll, full, send } from '../state/answers.ts';
 import { samplePrompts } from '../state/prompts.ts';
-import { key, keyRequired, loadModels, model, models, notice } from '../state/service.ts';
+import { chooseModel, key, keyRequired, loadModels, modelId, models, notice } from '../state/service.ts';
 
 const MANY = 50;
 
@@ -16,7 +16,7 @@ const sendMany = () => void send(samplePrompts(MANY, Math.random), options());
 
 export function AskForm() {
   useShortcuts();
-  const ready = model.value !== undefined && !full.value;
+  const ready = modelId.value !== undefined && !full.value;
   return (
     <form
       class="panel ask"
@@ -88,15 +88,15 @@ function ModelField() {
     <label class="field">
       Model
       <select
-        value={model.value?.id ?? ''}
+        value={modelId.value ?? ''}
         disabled={models.value.length === 0}
         onChange={(event) => {
-          model.value = models.value.find(({ id }) => id === event.currentTarget.value);
+          chooseModel(event.currentTarget.value);
         }}
       >
-        {models.value.map(({ id }) => (
+        {models.value.map(({ id, workers }) => (
           <option key={id} value={id}>
-            {id}
+            {workers > 0 ? id : `${id} (no worker)`}
           </option>
         ))}
       </select>
