@@ -115,6 +115,6 @@ describe('shoal replay', () => {
   it('says when there is no such job', async () => {
     const { code, out } = await replay('no-such-job', 'HTTP');
     expect(out).toContain('job_not_found');
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 });

@@ -1,4 +1,4 @@
-import { httpClient, type ShoalClient } from '@shoal/client';
+import { type ApiAddress, apiAddress, httpClient, type ShoalClient, ShoalError } from '@shoal/client';
 import { redisClient } from '@shoal/client/redis';
 import { maskCredentials } from '@shoal/config';
 import { Option } from 'commander';
@@ -31,21 +31,33 @@ export function whereOptions(env: Environment): Option[] {
   return [
     ...apiOptions(env),
     new Option('--redis <url>', 'use the queue itself, without the API; needs --model'),
-    new Option('--prefix <prefix>', "the cluster's QUEUE_PREFIX, with --redis").default('shoal'),
+    new Option('--prefix <prefix>', "the cluster's prefix, with --redis [QUEUE_PREFIX]").default(
+      env.QUEUE_PREFIX ?? 'shoal',
+    ),
   ];
 }
 
-/** The API's address. The value is not repeated: it may hold a password. */
-export function apiUrl({ url }: Pick<WhereApi, 'url'>): string {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
-  throw new UsageError('--url [SHOAL_URL] must be an http or https URL, as in http://127.0.0.1:3000');
+/** The API's address, for who asks it without a client. */
+export function apiAddressOf({ url, apiKey }: WhereApi, env: Environment): ApiAddress {
+  return withUrl(() => apiAddress({ url, apiKey: apiKey ?? env.SHOAL_API_KEY }));
 }
 
 export function connect(where: Where, env: Environment): ShoalClient {
   const model = where.model ?? env.SHOAL_MODEL;
   if (where.redis === undefined) {
-    return httpClient({ url: apiUrl(where), apiKey: where.apiKey ?? env.SHOAL_API_KEY, model });
+    const { url, apiKey = env.SHOAL_API_KEY } = where;
+    return withUrl(() => httpClient({ url, apiKey, model }));
   }
   if (model === undefined) throw new UsageError('--redis needs --model: every model has a queue of its own');
   return redisClient({ redisUrl: where.redis, prefix: where.prefix, model });
+}
+
+/** A URL that cannot be used is a mistake of the command line. Its value is not repeated: it may hold a password. */
+function withUrl<T>(use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof ShoalError) || error.param !== 'url') throw error;
+    throw new UsageError(error.message.replace(/^url:/, '--url [SHOAL_URL]'));
+  }
 }

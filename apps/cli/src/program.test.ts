@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openRegistry } from '@shoal/queue';
+import { eventually } from '@shoal/queue/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { shoal } from './program.ts';
 import type { Environment } from './terminal.ts';
 
@@ -13,6 +16,8 @@ let folder: string;
 let url: string;
 /** Bodies of `POST /v1/jobs`. */
 let asked: { prompt?: string }[] = [];
+/** What each call had to say of who asks. */
+const logins: (string | undefined)[] = [];
 /** What `GET /v1/jobs/:id` tells of a finished job. */
 let record: object = {};
 /** What the API answers to every prompt; by default in words of its own. */
@@ -30,6 +35,7 @@ beforeAll(async () => {
   server = createServer(async (request, response) => {
     let text = '';
     for await (const chunk of request) text += chunk;
+    logins.push(request.headers.authorization);
     const reply = (status: number, body: object) => response.writeHead(status).end(JSON.stringify(body));
     const job = (id: string) => ({ id, model: 'm', status: 'cancelled', created_at: 1, attempts: 0 });
     if (request.method === 'POST') {
@@ -54,7 +60,7 @@ beforeAll(async () => {
       reply(200, { ...job('done'), status: 'completed', ...record, ...told });
     } else if (request.url === '/v1/jobs/waiting') {
       reply(200, { ...job('waiting'), status: 'queued' });
-    } else if (request.method === 'DELETE') {
+    } else if (request.method === 'DELETE' && request.url !== '/v1/jobs/gone') {
       reply(200, job(request.url?.split('/')[3] ?? ''));
     } else reply(404, { error: { message: 'there is no such job', code: 'job_not_found' } });
   });
@@ -150,6 +156,41 @@ describe('shoal enqueue', () => {
     expect(await run(['enqueue', '--detach', 'a', 'b'])).toEqual({ code: 0, out: 'j-a\nj-b\n', err: '' });
   });
 
+  it('goes on after a refusal with --detach, too, and exits with 1', async () => {
+    const args = ['enqueue', '--detach', 'a', 'bad', 'b'];
+    const err = 'shoal: request 2: invalid_request_error: no such thing\n';
+    expect(await run(args)).toEqual({ code: 1, out: 'j-a\nj-b\n', err });
+    const json = await run([...args, '--json']);
+    expect(json).toMatchObject({ code: 1, err: '' });
+    expect(
+      json.out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { index: 0, id: 'j-a', status: 'queued' },
+      { index: 1, error: { code: 'invalid_request_error', message: 'no such thing' } },
+      { index: 2, id: 'j-b', status: 'queued' },
+    ]);
+  });
+
+  it('passes on where the end of a job is to be told', async () => {
+    const stdin = '{"prompt":"a","webhookUrl":"https://hooks.example/a"}\n';
+    expect(await run(['enqueue', '--jsonl', '--detach'], { stdin })).toMatchObject({ code: 0, err: '' });
+    expect(asked).toMatchObject([{ prompt: 'a', webhook_url: 'https://hooks.example/a' }]);
+  });
+
+  it.each([[[]], [['--detach']], [['--json']]])('needs a model for every request, also with %j', async (options) => {
+    const env = { SHOAL_MODEL: undefined };
+    const plain = await run(['enqueue', 'a', 'b', ...options], { env });
+    expect(plain).toMatchObject({ code: 2, out: '' });
+    expect(plain.err).toMatch(/^shoal: enqueue needs --model .*\n$/);
+    expect(asked).toEqual([]);
+    const named = await run(['enqueue', '--jsonl', ...options], { env, stdin: '{"prompt":"a","model":"own"}\n' });
+    expect(named.code).toBe(0);
+    expect(asked).toMatchObject([{ model: 'own' }]);
+  });
+
   it('shows progress on a terminal', async () => {
     expect((await run(['enqueue', 'a'], { tty: true })).err).toMatch(/\[#+\] 1\/1.*tok\/s/);
   });
@@ -197,6 +238,48 @@ describe('shoal tail, cancel, queues', () => {
 
   it('cancels', async () => {
     expect(await run(['cancel', 'j-a', 'j-b'])).toMatchObject({ code: 0, out: 'j-a cancelled\nj-b cancelled\n' });
+  });
+
+  it('goes on after a job that cannot be cancelled, and exits with 1', async () => {
+    const plain = await run(['cancel', 'j-a', 'gone', 'j-b']);
+    const err = 'shoal: gone: job_not_found: there is no such job\n';
+    expect(plain).toEqual({ code: 1, out: 'j-a cancelled\nj-b cancelled\n', err });
+    const json = await run(['cancel', 'gone', 'j-b', '--json']);
+    expect(json).toMatchObject({ code: 1, err: '' });
+    expect(
+      json.out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { id: 'gone', error: { code: 'job_not_found', message: 'there is no such job' } },
+      { id: 'j-b', status: 'cancelled' },
+    ]);
+  });
+
+  it('takes the prefix of the queue from QUEUE_PREFIX', async () => {
+    const place = { redisUrl: inject('redisUrl'), prefix: `test-${randomUUID()}` };
+    const registry = openRegistry(place);
+    const card = { vocabSize: 9, maxModelLen: 9, chat: true, revision: 'r', dtype: 'fp32', executionProvider: 'cpu' };
+    const leave = registry.announce('w', { name: 'kraken', ...card });
+    await eventually('the model is announced', async () => (await registry.list()).length === 1);
+    const env = { QUEUE_PREFIX: place.prefix };
+    const { code, out } = await run(['queues', '--redis', place.redisUrl], { env });
+    await leave();
+    registry.close();
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('kraken') });
+    const help = (await run(['tail', '--help'], { env })).out.replaceAll(/\s+/g, ' ');
+    expect(help).toContain(`[QUEUE_PREFIX] (default: "${place.prefix}")`);
+  });
+
+  it('logs in with the user and password of the URL, and never shows them', async () => {
+    const withLogin = url.replace('//', '//me:hunter2@');
+    expect(await run(['queues', '--url', withLogin])).toMatchObject({ code: 0, err: '' });
+    expect(logins.at(-1)).toBe(`Basic ${Buffer.from('me:hunter2').toString('base64')}`);
+    const both = await run(['queues', '--url', withLogin, '--api-key', 'k']);
+    expect(both.code).toBe(2);
+    expect(both.err).toMatch(/^shoal: --url \[SHOAL_URL\] holds a user or password, and there is an API key: .*\n$/);
+    expect(both.err).not.toContain('hunter2');
   });
 
   it('lists queues', async () => {
@@ -282,6 +365,11 @@ describe('shoal replay', () => {
       replayed: { numerics: null },
       difference: { choice: 1, what: 'tokens', position: 0, recorded: 7, replayed: 1 },
     });
+  });
+
+  it('has nothing to replay of a job that is not there', async () => {
+    const { code, err } = await run(['replay', 'unknown']);
+    expect({ code, err }).toEqual({ code: 2, err: 'shoal: job_not_found: there is no such job\n' });
   });
 
   it('has nothing to replay before the end', async () => {

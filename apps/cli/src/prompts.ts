@@ -83,6 +83,7 @@ const Line = z.union([
     model: z.string().optional(),
     priority: z.int().optional(),
     timeoutMs: z.int().optional(),
+    webhookUrl: z.string().optional(),
   }),
 ]);
 
@@ -95,7 +96,8 @@ function requestOf(line: string, place: string): ShoalRequest {
   }
   const parsed = Line.safeParse(json);
   if (!parsed.success) throw new UsageError(`${place}: must be a string, or an object with prompt or messages`);
-  const { prompt, messages, promptTokenIds, model, priority, timeoutMs, ...rest } = parsed.data as ShoalRequest;
+  const { prompt, messages, promptTokenIds, model, priority, timeoutMs, webhookUrl, ...rest } =
+    parsed.data as ShoalRequest;
   const params = SamplingParams.safeParse(rest);
   if (!params.success) {
     const [issue] = params.error.issues;

@@ -23,6 +23,19 @@ export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | un
   }
 }
 
+/** Waits for the promise's end, whatever it is, but no longer than so many milliseconds. */
+export async function atMost(limitMs: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  try {
+    await Promise.race([promise.catch(() => {}), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function cancelledBy(signal: AbortSignal): ShoalError {
   return new ShoalError('cancelled', 'the caller aborted the call', { cause: signal.reason });
 }

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type GenerateResult, ShoalError } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
 import { type BatchOutcome, type RunOne, runBatch } from './batch.ts';
+import type { ShoalRequest } from './request.ts';
 
 const result = (text: string) => ({ text }) as GenerateResult;
 const echo: RunOne = async ({ prompt = '' }, _signal, told) => {
@@ -70,6 +71,69 @@ describe('runBatch', () => {
       throw new TypeError('a bad line');
     };
     await expect(all(runBatch(echo, unreadable(), {}))).rejects.toThrow(new TypeError('a bad line'));
+  });
+
+  it('closes the source that it leaves, as a loop over it would', async () => {
+    const told: string[] = [];
+    const source = async function* () {
+      try {
+        for (;;) yield { prompt: 'a' };
+      } finally {
+        await setImmediate();
+        told.push('closed');
+      }
+    };
+    for await (const _ of runBatch(echo, source(), { concurrency: 1 })) break;
+    expect(told).toEqual(['closed']);
+
+    const broken: RunOne = () => Promise.reject(new TypeError('a bug'));
+    await expect(all(runBatch(broken, source(), { concurrency: 1 }))).rejects.toThrow('a bug');
+    expect(told).toEqual(['closed', 'closed']);
+  });
+
+  it('neither waits for a source that is asked for more, nor minds how it closes', async () => {
+    let closed = 0;
+    const source: AsyncIterable<ShoalRequest> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise(() => {}),
+        return: () => {
+          closed += 1;
+          return Promise.reject(new Error('not now'));
+        },
+      }),
+    };
+    const abort = new AbortController();
+    const reading = all(runBatch(echo, source, { signal: abort.signal }));
+    abort.abort();
+    await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+    expect(closed).toBe(1);
+  });
+
+  it('does not close a source that has ended, or failed', async () => {
+    let closed = 0;
+    const ending = (end: () => IteratorResult<ShoalRequest>): Iterable<ShoalRequest> => ({
+      [Symbol.iterator]: () => ({
+        next: end,
+        return: () => {
+          closed += 1;
+          return { done: true, value: undefined };
+        },
+      }),
+    });
+    expect(
+      await all(
+        runBatch(
+          echo,
+          ending(() => ({ done: true, value: undefined })),
+          {},
+        ),
+      ),
+    ).toEqual([]);
+    const fails = () => {
+      throw new TypeError('a bad line');
+    };
+    await expect(all(runBatch(echo, ending(fails), {}))).rejects.toThrow('a bad line');
+    expect(closed).toBe(0);
   });
 
   it('leaves nothing behind, at each outcome, with the requests that go on', async () => {

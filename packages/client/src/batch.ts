@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { type GenerateResult, ShoalError } from '@shoal/protocol';
 import { Inbox } from './inbox.ts';
 import type { ShoalRequest } from './request.ts';
+import { RequestSource } from './request-source.ts';
 
 export interface BatchOptions {
   /** Cancels everything that runs, and ends the loop with `cancelled`. */
@@ -51,7 +52,7 @@ export async function* runBatch(
   // Every request that runs listens; their number is bounded.
   setMaxListeners(0, signal);
 
-  const source = iteratorOf(requests);
+  const source = new RequestSource(requests);
   let running = 0;
   let reading = false;
   const progress = { submitted: 0, completed: 0, failed: 0, tokens: 0 };
@@ -91,7 +92,7 @@ export async function* runBatch(
     for (;;) {
       if (!ended && !reading && running < concurrency) {
         reading = true;
-        tell(source().then((arrival) => ({ arrival })));
+        tell(source.next().then((arrival) => ({ arrival })));
       }
       if (running === 0 && !reading) return;
       const step = await inbox.take(signal);
@@ -115,18 +116,8 @@ export async function* runBatch(
     }
   } finally {
     left.abort();
+    await source.close();
   }
-}
-
-function iteratorOf(
-  requests: Iterable<ShoalRequest> | AsyncIterable<ShoalRequest>,
-): () => Promise<IteratorResult<ShoalRequest>> {
-  if (Symbol.asyncIterator in requests) {
-    const iterator = requests[Symbol.asyncIterator]();
-    return () => iterator.next();
-  }
-  const iterator = requests[Symbol.iterator]();
-  return async () => iterator.next();
 }
 
 function checkConcurrency(concurrency: number): number {

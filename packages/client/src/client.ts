@@ -26,7 +26,8 @@ export interface ShoalClient {
   submit(request: ShoalRequest, options?: CallOptions): Promise<Job>;
   /**
    * Runs many requests, a bounded number at a time, and yields what became of each as it ends: a failure is an
-   * outcome, not an exception. Leaving the loop, or aborting, cancels those that run.
+   * outcome, not an exception. Leaving the loop, or aborting, cancels those that run, and closes the iterator of the
+   * requests.
    */
   submitBatch(
     requests: Iterable<ShoalRequest> | AsyncIterable<ShoalRequest>,
@@ -48,6 +49,6 @@ export interface ShoalClient {
   cancel(id: string, options?: CallOptions): Promise<Job>;
   /** The served models and their queues. */
   queues(options?: CallOptions): Promise<QueueState[]>;
-  /** Waits for cancellations that are under way, then gives up every connection. */
+  /** Waits for cancellations that are under way, at most 10 s, then gives up every connection. */
   close(): Promise<void>;
 }

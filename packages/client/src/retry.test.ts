@@ -52,6 +52,17 @@ describe('retrying', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
   });
 
+  it('keeps no timer of a pause that was aborted: it would keep the process alive', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const abort = new AbortController();
+    const pause = retryPolicy({}).sleep(30_000, abort.signal);
+    expect(timers()).toBe(before + 1);
+    abort.abort();
+    expect(timers()).toBe(before);
+    await expect(pause).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
   it('refuses a number of retries without bound', () => {
     expect(() => retryPolicy({ maxRetries: Number.POSITIVE_INFINITY })).toThrow(ShoalError);
   });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ShoalError } from '@shoal/protocol';
-import { orAborted, throwIfAborted } from './abort.ts';
+import { throwIfAborted } from './abort.ts';
 
 export interface RetryOptions {
   /** Attempts after the first, in a row without progress, 0 … 20. Default 5. */
@@ -28,8 +28,13 @@ export function retryPolicy({ maxRetries = 5 }: RetryOptions): RetryPolicy {
   return {
     maxRetries,
     random: Math.random,
-    sleep: (ms, signal) => orAborted(sleep(ms), signal),
+    sleep: pause,
   };
+}
+
+/** The timer ends with the call: until it did, a process that is told to stop would stay. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => throwIfAborted(signal));
 }
 
 /** Calls until it succeeds, its failure cannot pass, the retries are used up, or the signal is aborted. */

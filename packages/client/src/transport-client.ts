@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type GenerateResult, isTerminal, type RequestEvent } from '@shoal/protocol';
-import { orAborted, throwIfAborted } from './abort.ts';
+import { atMost, orAborted, throwIfAborted } from './abort.ts';
 import { type BatchOptions, type BatchOutcome, type RunOne, runBatch } from './batch.ts';
 import type { CallOptions, ShoalClient } from './client.ts';
 import { GenerationStream } from './generation-stream.ts';
@@ -10,18 +10,28 @@ import { followResumed } from './resume.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import type { Transport } from './transport.ts';
 
+/** Longest that `close` waits, ms: a connection that is dead must not hold up the end of a process. */
+const FAREWELL_LIMIT_MS = 10_000;
+
 /** {@link ShoalClient} over any transport: retries, resumes and cancels; the transport only carries. */
 export class TransportClient implements ShoalClient {
   readonly #transport: Transport;
   readonly #policy: RetryPolicy;
   readonly #model: string | undefined;
+  readonly #farewellLimitMs: number;
   /** Cancellations that nobody waits for. */
   readonly #farewells = new Set<Promise<unknown>>();
 
-  constructor(transport: Transport, policy: RetryPolicy, model: string | undefined) {
+  constructor(
+    transport: Transport,
+    policy: RetryPolicy,
+    model: string | undefined,
+    farewellLimitMs: number = FAREWELL_LIMIT_MS,
+  ) {
     this.#transport = transport;
     this.#policy = policy;
     this.#model = model;
+    this.#farewellLimitMs = farewellLimitMs;
   }
 
   generate(request: ShoalRequest, options: CallOptions = {}): Promise<GenerateResult> {
@@ -49,11 +59,11 @@ export class TransportClient implements ShoalClient {
   }
 
   job(id: string, { signal }: CallOptions = {}): Promise<Job> {
-    return this.#call(signal, () => this.#transport.job(id));
+    return this.#call(signal, () => this.#transport.job(id, signal));
   }
 
   request(id: string, { signal }: CallOptions = {}): Promise<ShoalRequest> {
-    return this.#call(signal, () => this.#transport.request(id));
+    return this.#call(signal, () => this.#transport.request(id, signal));
   }
 
   result(id: string, options: CallOptions = {}): Promise<GenerateResult> {
@@ -68,15 +78,15 @@ export class TransportClient implements ShoalClient {
   }
 
   cancel(id: string, { signal }: CallOptions = {}): Promise<Job> {
-    return this.#call(signal, () => this.#transport.cancel(id));
+    return this.#call(signal, () => this.#transport.cancel(id, signal));
   }
 
   queues({ signal }: CallOptions = {}): Promise<QueueState[]> {
-    return this.#call(signal, () => this.#transport.queues());
+    return this.#call(signal, () => this.#transport.queues(signal));
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#farewells);
+    await atMost(this.#farewellLimitMs, Promise.allSettled(this.#farewells));
     await this.#transport.close();
   }
 
@@ -97,18 +107,25 @@ export class TransportClient implements ShoalClient {
   ): AsyncGenerator<RequestEvent, void, undefined> {
     const checked = checkRequest(request, this.#model);
     throwIfAborted(signal);
-    const submission = this.#submitted(checked, signal);
+    const left = new AbortController();
+    const either = AbortSignal.any([left.signal, ...(signal === undefined ? [] : [signal])]);
+    const submission = this.#submitted(checked, either);
     let ended = false;
+    // At the abort itself, and not when the reader comes to notice it: by then the client may be closed. Also when the
+    // submission is still on its way.
+    const onAbort = (): void => {
+      if (!ended) this.#leave(submission);
+    };
+    either.addEventListener('abort', onAbort, { once: true });
     try {
-      const { id } = await orAborted(submission, signal);
+      const { id } = await orAborted(submission, either);
       onAccepted(id);
-      for await (const event of this.#events(id, signal)) {
+      for await (const event of followResumed(this.#transport, id, this.#policy, either)) {
         ended = isTerminal(event);
         yield event;
       }
     } finally {
-      // Also when the caller left while the submission was on its way.
-      if (!ended) this.#leave(submission);
+      left.abort();
     }
   }
 

@@ -11,7 +11,14 @@ let server: Server;
 let url: string;
 let folder: string;
 /** Bodies that were asked, and whether an answer of others would have done. */
-let asked: { prompt: string; stream: boolean; cacheControl: string | undefined; [option: string]: unknown }[] = [];
+let asked: {
+  prompt: string;
+  stream: boolean;
+  path: string | undefined;
+  cacheControl: string | undefined;
+  authorization: string | undefined;
+  [option: string]: unknown;
+}[] = [];
 let most = 0;
 
 /** Answers with two tokens; refuses the prompt `full`, and breaks `broken` off with an error in the stream. */
@@ -23,7 +30,8 @@ beforeAll(async () => {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = JSON.parse(text);
-    asked.push({ ...body, cacheControl: request.headers['cache-control'] });
+    const { 'cache-control': cacheControl, authorization } = request.headers;
+    asked.push({ ...body, path: request.url, cacheControl, authorization });
     inside -= 1;
     const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
     const chunk = (part: object): string => `data: ${JSON.stringify(part)}\n\n`;
@@ -130,6 +138,19 @@ it('tells what was measured when it is stopped', async () => {
 
 it('shows progress on a terminal', async () => {
   expect((await bench(['-n', '2'], { tty: true })).err).toMatch(/\[#+\] 2\/2.*tok\/s/);
+  const args = ['-n', '3', '--prompt', 'a', '--prompt', 'full'];
+  expect((await bench(args, { tty: true })).err).toMatch(/\[#+\] 3\/3 {2}1 failed/);
+});
+
+it('takes the same URLs as the other commands: with /v1, and with a user and password', async () => {
+  expect((await bench(['-n', '1', '--url', `${url.replace('//', '//me:hunter2@')}/v1/`])).code).toBe(0);
+  const authorization = `Basic ${Buffer.from('me:hunter2').toString('base64')}`;
+  expect(asked).toMatchObject([{ path: '/v1/completions', authorization }]);
+  expect((await bench(['-n', '1', '--api-key', 'k'])).code).toBe(0);
+  expect(asked[1]).toMatchObject({ path: '/v1/completions', authorization: 'Bearer k' });
+  const both = await bench(['--url', url.replace('//', '//me:hunter2@'), '--api-key', 'k']);
+  expect(both).toMatchObject({ code: 2, err: expect.stringContaining('take one away') });
+  expect(both.err).not.toContain('hunter2');
 });
 
 it.each([

@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { apiOptions, apiUrl, type WhereApi } from '../connect.ts';
+import { apiAddressOf, apiOptions, type WhereApi } from '../connect.ts';
 import { reportOf, reportText } from '../load/load-report.ts';
 import { runLoad } from '../load/run-load.ts';
-import { type Sent, send, type Target } from '../load/send.ts';
+import { send, type Target } from '../load/send.ts';
 import type { RunCommand } from '../program.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { readRequests } from '../prompts.ts';
@@ -54,18 +54,24 @@ export function benchCommand(terminal: Terminal, run: RunCommand): Command {
 
 async function bench(options: BenchOptions, terminal: Terminal): Promise<number> {
   const { env, signal, clock, stderr, stdout } = terminal;
-  const url = apiUrl(options);
-  const { apiKey = env.SHOAL_API_KEY, model = env.SHOAL_MODEL, requests, concurrency, rate } = options;
+  const address = apiAddressOf(options, env);
+  const { model = env.SHOAL_MODEL, requests, concurrency, rate } = options;
   if (model === undefined) throw new UsageError('bench needs --model; see shoal queues');
   const prompts = await promptsOf(options, terminal);
   const { maxTokens, temperature, stream } = options;
-  const target: Target = { url: url.replace(/\/+$/, ''), apiKey, model, maxTokens, temperature, stream };
+  const target: Target = { ...address, model, maxTokens, temperature, stream };
   const bar = stderr.isTTY ? new ProgressBar(stderr, clock) : undefined;
+  const progress = { total: requests, submitted: 0, completed: 0, failed: 0, tokens: 0 };
   const all = await runLoad(
     { requests, concurrency, ...(rate === undefined ? {} : { perSecond: rate }) },
     (index) => send(target, prompts[index % prompts.length] ?? PROMPT, { signal, clock }),
     signal,
-    (sent) => bar?.update(progressOf(sent, requests)),
+    ({ error, tokens }) => {
+      progress.submitted += 1;
+      progress[error === undefined ? 'completed' : 'failed'] += 1;
+      progress.tokens += tokens;
+      bar?.update({ ...progress });
+    },
   );
   bar?.end();
   const report = reportOf(all, options);
@@ -83,12 +89,6 @@ async function promptsOf({ prompt, prompts: files }: BenchOptions, { stdin, sign
     if (prompts.length === 0) throw new UsageError(`${files.join(', ')}: holds no prompt`);
   }
   return prompts.length === 0 ? [PROMPT] : prompts;
-}
-
-function progressOf(all: readonly Sent[], total: number) {
-  const failed = all.filter(({ error }) => error !== undefined).length;
-  const tokens = all.reduce((sum, sent) => sum + sent.tokens, 0);
-  return { total, submitted: all.length, completed: all.length - failed, failed, tokens };
 }
 
 function wholeNumber(text: string): number {

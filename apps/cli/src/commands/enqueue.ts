@@ -1,11 +1,11 @@
-import type { BatchOutcome, ShoalClient, ShoalRequest } from '@shoal/client';
+import { type BatchOutcome, type ShoalClient, ShoalError, type ShoalRequest } from '@shoal/client';
 import { Command, InvalidArgumentError } from 'commander';
 import { answerJson } from '../answer-json.ts';
 import type { Where } from '../connect.ts';
 import type { WithClient } from '../program.ts';
 import { ProgressBar } from '../progress-bar.ts';
 import { readRequests } from '../prompts.ts';
-import { EXIT, type Terminal } from '../terminal.ts';
+import { EXIT, type Terminal, UsageError } from '../terminal.ts';
 
 interface EnqueueOptions extends Where {
   file: string[];
@@ -32,7 +32,8 @@ Examples:
   seq 1 50 | sed 's/$/ + 1 =/' | shoal enqueue --model minnow --temperature 0 --json
   shoal enqueue --model minnow --file prompts.jsonl --detach
 
-A line of JSONL is a string, or an object: {"prompt": "…", "maxTokens": 16, "temperature": 0}`;
+A line of JSONL is a string, or an object: {"prompt": "…", "maxTokens": 16, "temperature": 0}. With
+--detach its "webhookUrl" is told of the job's end.`;
 
 /** `shoal enqueue [PROMPT...]` */
 export function enqueueCommand(terminal: Terminal, withClient: WithClient): Command {
@@ -67,13 +68,16 @@ export function enqueueCommand(terminal: Terminal, withClient: WithClient): Comm
 async function* requestsOf(
   prompts: readonly string[],
   options: EnqueueOptions,
-  { stdin, signal }: Terminal,
+  { stdin, signal, env }: Terminal,
 ): AsyncGenerator<ShoalRequest, void, undefined> {
   const { maxTokens, temperature, topP, seed, stop, priority, timeoutMs } = options;
   const given = { maxTokens, temperature, topP, seed, priority, timeoutMs, ...(stop.length === 0 ? {} : { stop }) };
   const sources = { prompts, files: options.file, jsonl: options.jsonl === true, stdin, signal };
   for await (const { prompt, ...request } of readRequests(sources)) {
     const asked = options.chat && prompt !== undefined ? { messages: [userMessage(prompt)] } : { prompt };
+    if ((request.model ?? options.model ?? env.SHOAL_MODEL) === undefined) {
+      throw new UsageError('enqueue needs --model [SHOAL_MODEL], or a model in each line of JSONL; see shoal queues');
+    }
     yield { ...given, ...asked, ...request };
   }
 }
@@ -101,7 +105,7 @@ async function answerAll(
       bar?.clear();
       if (options.json) stdout.write(`${JSON.stringify(lineOf(outcome))}\n`);
       else if (outcome.error === undefined) stdout.write(`${outcome.result.text.trim()}\n`);
-      else stderr.write(`shoal: request ${outcome.index + 1}: ${outcome.error.code}: ${outcome.error.message}\n`);
+      else stderr.write(failureLine(outcome.index, outcome.error));
     }
   } finally {
     bar?.end();
@@ -113,17 +117,32 @@ function lineOf({ index, id, result, error }: BatchOutcome): object {
   return answerJson({ index, id, result, error: error?.toBody() });
 }
 
+function failureLine(index: number, { code, message }: ShoalError): string {
+  return `shoal: request ${index + 1}: ${code}: ${message}\n`;
+}
+
+/** One that is refused holds up none of the others, as where answers are waited for. */
 async function detach(
   client: ShoalClient,
   requests: AsyncIterable<ShoalRequest>,
   { json }: EnqueueOptions,
-  { stdout, signal }: Terminal,
+  { stdout, stderr, signal }: Terminal,
 ): Promise<number> {
+  let index = 0;
+  let failed = false;
   for await (const request of requests) {
-    const { id, status } = await client.submit(request, { signal });
-    stdout.write(json ? `${JSON.stringify({ id, status })}\n` : `${id}\n`);
+    try {
+      const { id, status } = await client.submit(request, { signal });
+      stdout.write(json ? `${JSON.stringify({ index, id, status })}\n` : `${id}\n`);
+    } catch (error) {
+      if (!(error instanceof ShoalError) || signal.aborted) throw error;
+      failed = true;
+      if (json) stdout.write(`${JSON.stringify(answerJson({ index, error: error.toBody() }))}\n`);
+      else stderr.write(failureLine(index, error));
+    }
+    index += 1;
   }
-  return signal.aborted ? EXIT.failed : EXIT.ok;
+  return failed || signal.aborted ? EXIT.failed : EXIT.ok;
 }
 
 function number(text: string): number {

@@ -6,9 +6,8 @@ import {
   type ModelDtype,
   type ModelReport,
 } from '@shoal/engine';
-import { DownloadBar } from '../download-bar.ts';
 import { EXIT, type Terminal } from '../terminal.ts';
-import { hubOf, withRevision } from './model-hub.ts';
+import { hubOf, withBar, withRevision } from './model-hub.ts';
 
 export interface InspectCommandOptions {
   dtype: ModelDtype;
@@ -22,15 +21,13 @@ export interface InspectCommandOptions {
 }
 
 export async function inspect(model: string, options: InspectCommandOptions, terminal: Terminal): Promise<number> {
-  const { stdout, stderr, signal, clock } = terminal;
+  const { stdout, signal } = terminal;
   const { json, revision, ...engineOptions } = options;
-  const bar = new DownloadBar(stderr, clock);
-  const modelDirectory = await locateModel(withRevision(model, revision), {
-    dtype: options.dtype,
-    hub: hubOf(terminal),
-    signal,
-    onEvent: (event) => bar.show(event),
-  }).finally(() => bar.end());
+  const [id, hub] = [withRevision(model, revision), hubOf(terminal)];
+  const modelDirectory = await withBar(terminal, (onEvent) =>
+    locateModel(id, { dtype: options.dtype, hub, signal, onEvent }),
+  );
+  if (modelDirectory === undefined) return EXIT.failed;
   const report = await inspectModel({ modelDirectory, ...engineOptions });
   stdout.write(json ? `${JSON.stringify(report)}\n` : rendered(report));
   return report.refusals.length === 0 ? EXIT.ok : EXIT.failed;

@@ -103,6 +103,12 @@ describe('shoal model inspect', () => {
     });
   });
 
+  it('says that it was interrupted', async () => {
+    const { code, out, err } = await run(['inspect', 'org/minnow'], { signal: AbortSignal.abort() });
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toBe('shoal: interrupted; the next download goes on from here\n');
+  });
+
   it('names everything that a worker would refuse, and exits with 1', async () => {
     const broken = join(folder, 'broken');
     await cp(MINNOW, broken, { recursive: true });

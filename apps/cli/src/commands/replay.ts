@@ -1,4 +1,4 @@
-import type { ShoalClient } from '@shoal/client';
+import { type ShoalClient, ShoalError } from '@shoal/client';
 import type { GenerateResult } from '@shoal/protocol';
 import { Command } from 'commander';
 import { choicesOf, type Difference, firstDifference } from '../compare-answers.ts';
@@ -32,15 +32,23 @@ interface Runs {
 }
 
 async function replay(client: ShoalClient, id: string, json: boolean, { stdout, signal }: Terminal): Promise<number> {
-  const { status, model, result: recorded } = await client.job(id, { signal });
+  const { status, model, result: recorded } = await client.job(id, { signal }).catch(nothingToReplay);
   if (recorded === undefined) throw new UsageError(`job ${id} is ${status}: only a completed one has an answer`);
-  const request = await client.request(id, { signal });
+  const request = await client.request(id, { signal }).catch(nothingToReplay);
   // A client's submission has a key of its own, and is never shared or answered from what another left.
   const again = { ...request, model, seed: recorded.seed };
   const runs = { id, recorded, replayed: await client.generate(again, { signal }) };
   const difference = firstDifference(recorded, runs.replayed);
   stdout.write(json ? `${JSON.stringify(verdictJson(runs, difference))}\n` : verdictText(runs, difference));
   return difference === undefined ? EXIT.ok : EXIT.failed;
+}
+
+/** A job that is not there, or no longer, is no failure of the service. */
+function nothingToReplay(error: unknown): never {
+  if (error instanceof ShoalError && error.code === 'job_not_found') {
+    throw new UsageError(`${error.code}: ${error.message}`);
+  }
+  throw error;
 }
 
 function verdictJson({ id, recorded, replayed }: Runs, difference: Difference | undefined): object {

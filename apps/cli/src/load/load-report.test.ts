@@ -42,3 +42,11 @@ it('has no first token where answers come whole, and nothing of nothing', () => 
   });
   expect(reportText(reportOf([], { stream: true }))).toContain('0 answered, 0 failed in 0.00 s');
 });
+
+it('tells of more results than fit into the arguments of one call', () => {
+  const report = reportOf(
+    Array.from({ length: 300_000 }, (_, at) => streamed(at)),
+    { stream: true },
+  );
+  expect(report).toMatchObject({ completed: 300_000, seconds: 300 });
+});

@@ -28,8 +28,9 @@ export function reportOf(all: readonly Sent[], { stream }: { stream: boolean }):
   const answered = all.filter(({ error }) => error === undefined);
   const errors: Record<string, number> = {};
   for (const { error } of all) if (error !== undefined) errors[error.code] = (errors[error.code] ?? 0) + 1;
-  const began = Math.min(...all.map(({ sentAt }) => sentAt));
-  const ended = Math.max(...all.map(({ endedAt }) => endedAt));
+  // Not spread into one call: a long run has more results than the stack has room for.
+  const began = all.reduce((first, { sentAt }) => Math.min(first, sentAt), Number.POSITIVE_INFINITY);
+  const ended = all.reduce((last, { endedAt }) => Math.max(last, endedAt), Number.NEGATIVE_INFINITY);
   const seconds = all.length === 0 ? 0 : (ended - began) / 1000;
   const perSecond = (count: number): number => (seconds > 0 ? count / seconds : 0);
   const firsts = answered.flatMap(({ sentAt, partsAt: [first] }) => (first === undefined ? [] : [first - sentAt]));

@@ -9,8 +9,8 @@ export interface LoadPlan {
   perSecond?: number;
 }
 
-/** What has been sent so far. */
-export type OnSent = (all: readonly Sent[]) => void;
+/** Told of each request when it has ended. */
+export type OnSent = (sent: Sent) => void;
 
 /** Sends the requests; resolves when all are answered, or when the signal is aborted with those that were. */
 export async function runLoad(
@@ -25,7 +25,7 @@ export async function runLoad(
     // What Ctrl-C broke off is no measurement.
     if (signal.aborted && sent.error !== undefined) return;
     all.push(sent);
-    onSent(all);
+    onSent(sent);
   };
   if (perSecond !== undefined) {
     const startedAt = performance.now();

@@ -1,11 +1,8 @@
-import { errorOfResponse, readEvents, ShoalError, unreachable } from '@shoal/client';
+import { type ApiAddress, errorOfResponse, readEvents, ShoalError, unreachable } from '@shoal/client';
 import { isErrorCode } from '@shoal/protocol';
 import { z } from 'zod';
 
-export interface Target {
-  /** The API, without a slash at the end. */
-  url: string;
-  apiKey: string | undefined;
+export interface Target extends ApiAddress {
   model: string;
   maxTokens: number | undefined;
   temperature: number;
@@ -49,21 +46,21 @@ export async function send(
       take(sent, await response.text(), clock());
     }
   } catch (error) {
-    sent.error = error instanceof ShoalError ? error : unreachable(target.url, error);
+    sent.error = error instanceof ShoalError ? error : unreachable(target.base, error);
   }
   sent.endedAt = clock();
   return sent;
 }
 
 function post(target: Target, prompt: string, signal: AbortSignal): Promise<Response> {
-  const { url, apiKey, model, maxTokens, temperature, stream } = target;
+  const { base, authorization, model, maxTokens, temperature, stream } = target;
   const body = { model, prompt, max_tokens: maxTokens, temperature, stream };
-  return fetch(`${url}/v1/completions`, {
+  return fetch(`${base}/v1/completions`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
       'cache-control': 'no-store',
-      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      ...(authorization === undefined ? {} : { authorization }),
     },
     body: JSON.stringify(stream ? { ...body, stream_options: { include_usage: true } } : body),
     signal,

@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ShoalClient } from '../client.ts';
 import { httpClient } from './http-client.ts';
 import { retryAfterOf } from './http-error.ts';
 
@@ -153,11 +156,65 @@ describe('httpClient', () => {
   });
 
   it('says where nothing answers, without the password', async () => {
-    const client = httpClient({ url: 'http://me:hunter2@127.0.0.1:9', maxRetries: 0 });
+    const { url } = await serve();
+    for (const close of closers.splice(0)) close();
+    const client = httpClient({ url: url.replace('//', '//me:hunter2@'), maxRetries: 0 });
     const failure = await client.job('j1').catch((reason: unknown) => reason);
-    expect(failure).toMatchObject({ code: 'unavailable' });
-    expect(String(failure)).not.toContain('hunter2');
+    expect(failure).toMatchObject({
+      code: 'unavailable',
+      message: `${url} does not answer; check that the API runs there`,
+    });
+    expect(inspect(failure, { depth: null })).not.toContain('hunter2');
   });
+
+  it('logs in with the user and password of the URL', async () => {
+    const { url, seen } = await serve(json(200, JOB), json(200, JOB));
+    await httpClient({ url: `${url.replace('//', '//me:h%C3%BCnt%3Aer2@')}/v1` }).job('j1');
+    await httpClient({ url: url.replace('//', '//only@') }).job('j1');
+    const basic = (login: string) => `Basic ${Buffer.from(login).toString('base64')}`;
+    expect(seen.map((one) => one.headers.authorization)).toEqual([basic('me:hünt:er2'), basic('only:')]);
+    expect(seen.map((one) => one.url)).toEqual(['/v1/jobs/j1', '/v1/jobs/j1']);
+  });
+
+  it.each([
+    ['http://me:hunter2@127.0.0.1', 'key', /take one away/],
+    ['http://me:hunter2%zz@127.0.0.1', undefined, /write %25/],
+    ['ftp://me:hunter2@127.0.0.1', undefined, /must be an http or https URL/],
+    ['http://me:hunter2@127.0.0.1:999999', undefined, /must be an http or https URL/],
+  ])('refuses %s with the key %s, and does not repeat the password', (url, apiKey, message) => {
+    let failure: unknown;
+    try {
+      httpClient({ url, apiKey });
+    } catch (error) {
+      failure = error;
+    }
+    expect(failure).toMatchObject({
+      code: 'invalid_request_error',
+      param: 'url',
+      message: expect.stringMatching(message),
+    });
+    expect(inspect(failure, { depth: null })).not.toContain('hunter2');
+  });
+
+  it.each<[string, (client: ShoalClient, signal: AbortSignal) => Promise<unknown>]>([
+    ['job', (client, signal) => client.job('j1', { signal })],
+    ['request', (client, signal) => client.request('j1', { signal })],
+    ['cancel', (client, signal) => client.cancel('j1', { signal })],
+    ['queues', (client, signal) => client.queues({ signal })],
+  ])(
+    'gives up the connection of %s when it is aborted',
+    async (_, call) => {
+      const abort = new AbortController();
+      let closed: Promise<unknown> = Promise.resolve();
+      const { url } = await serve((_, response) => {
+        closed = once(response, 'close');
+        abort.abort();
+      });
+      await expect(call(httpClient({ url }), abort.signal)).rejects.toMatchObject({ code: 'cancelled' });
+      await closed;
+    },
+    5_000,
+  );
 
   it('does not take another service for Shoal', async () => {
     const { url } = await serve((_, response) => response.end('<html>'));

@@ -1,11 +1,14 @@
-import { ShoalError } from '@shoal/protocol';
 import type { ShoalClient } from '../client.ts';
 import { type RetryOptions, retryPolicy } from '../retry.ts';
 import { TransportClient } from '../transport-client.ts';
+import { apiAddress } from './api-address.ts';
 import { HttpTransport } from './http-transport.ts';
 
 export interface HttpClientOptions extends RetryOptions {
-  /** Where the API is: `http://127.0.0.1:3000`. A path before `/v1` is kept. */
+  /**
+   * Where the API is: `http://127.0.0.1:3000`. A path before `/v1` is kept. A user and password in it are for a proxy
+   * before the API (`Authorization: Basic`), and go together with no `apiKey`.
+   */
   url: string;
   /** One of the API's keys, where it asks for one. */
   apiKey?: string | undefined;
@@ -25,19 +28,10 @@ export interface HttpClientOptions extends RetryOptions {
 /** A client over HTTP. Nothing is connected before the first call. */
 export function httpClient(options: HttpClientOptions): ShoalClient {
   const transport = new HttpTransport({
-    base: baseOf(options.url),
-    apiKey: options.apiKey,
+    ...apiAddress(options),
     requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
     silenceMs: options.silenceMs ?? 30_000,
     fetch: options.fetch ?? fetch,
   });
   return new TransportClient(transport, retryPolicy(options), options.model);
-}
-
-function baseOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url.href.replace(/\/+(v1\/?)?$/, '');
-  throw new ShoalError('invalid_request_error', 'url: must be an http or https URL, as in http://127.0.0.1:3000', {
-    param: 'url',
-  });
 }

@@ -13,11 +13,15 @@ import { traceHeaders } from './trace-headers.ts';
 export interface HttpTransportOptions {
   /** Without a slash at the end. */
   base: string;
-  apiKey: string | undefined;
+  /** What the `authorization` header says, if anything. */
+  authorization: string | undefined;
   requestTimeoutMs: number;
   silenceMs: number;
   fetch: typeof fetch;
 }
+
+/** One call; absent and `undefined` mean the same. */
+type Call = Omit<RequestInit, 'signal'> & { signal?: AbortSignal | undefined };
 
 /** {@link Transport} over `/v1/jobs`, which has what resuming needs: ids, idempotency keys and positions. */
 export class HttpTransport implements Transport {
@@ -35,16 +39,16 @@ export class HttpTransport implements Transport {
     });
   }
 
-  job(id: string): Promise<Job> {
-    return this.#json(JobAnswer, jobPath(id));
+  job(id: string, signal?: AbortSignal): Promise<Job> {
+    return this.#json(JobAnswer, jobPath(id), { signal });
   }
 
-  request(id: string): Promise<ShoalRequest> {
-    return this.#json(RequestAnswer, `${jobPath(id)}?include=request`);
+  request(id: string, signal?: AbortSignal): Promise<ShoalRequest> {
+    return this.#json(RequestAnswer, `${jobPath(id)}?include=request`, { signal });
   }
 
-  cancel(id: string): Promise<Job> {
-    return this.#json(JobAnswer, jobPath(id), { method: 'DELETE' });
+  cancel(id: string, signal?: AbortSignal): Promise<Job> {
+    return this.#json(JobAnswer, jobPath(id), { method: 'DELETE', signal });
   }
 
   async *follow(id: string, position: number, signal: AbortSignal): AsyncGenerator<RequestEvent, void, undefined> {
@@ -69,34 +73,38 @@ export class HttpTransport implements Transport {
     }
   }
 
-  async queues(): Promise<QueueState[]> {
-    const models = await this.#json(ModelsAnswer, '/v1/models');
+  async queues(signal?: AbortSignal): Promise<QueueState[]> {
+    const models = await this.#json(ModelsAnswer, '/v1/models', { signal });
     // An API that keeps its metrics to itself still tells its models.
-    const metrics = await this.#text('/metrics').catch(() => '');
+    const metrics = await this.#text('/metrics', { signal }).catch(() => '');
     return queueStates(models, metrics);
   }
 
   async close(): Promise<void> {}
 
-  async #json<T>(schema: z.ZodType<T, unknown>, path: string, init: RequestInit = {}): Promise<T> {
-    return parsed(schema, await this.#text(path, init));
+  async #json<T>(schema: z.ZodType<T, unknown>, path: string, call: Call): Promise<T> {
+    return parsed(schema, await this.#text(path, call));
   }
 
-  async #text(path: string, init: RequestInit = {}): Promise<string> {
-    const timeoutMs = this.#options.requestTimeoutMs;
+  async #text(path: string, { signal, ...init }: Call): Promise<string> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), this.#options.requestTimeoutMs);
+    const either = AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]);
     try {
-      return await (await this.#fetch(path, { ...init, signal: AbortSignal.timeout(timeoutMs) })).text();
+      return await (await this.#fetch(path, { ...init, signal: either })).text();
     } catch (error) {
       throw error instanceof ShoalError ? error : unreachable(this.#options.base, error);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
   /** A response of status 2xx; rejects with what another one tells. */
   async #fetch(path: string, { timeoutMs, ...init }: RequestInit & { timeoutMs?: number }): Promise<Response> {
-    const { base, apiKey, fetch } = this.#options;
+    const { base, authorization, fetch } = this.#options;
     const headers = new Headers(init.headers);
     for (const [name, value] of Object.entries(await traceHeaders())) headers.set(name, value);
-    if (apiKey !== undefined) headers.set('authorization', `Bearer ${apiKey}`);
+    if (authorization !== undefined) headers.set('authorization', authorization);
     const late = new AbortController();
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => late.abort(), timeoutMs);
     const signals = [late.signal, ...(init.signal ? [init.signal] : [])];
