@@ -106,6 +106,23 @@ describe('handle', () => {
   });
 });
 
+describe('the time that a chat is rendered by', () => {
+  const messages = [{ role: 'user' as const, content: 'Which day is it?' }];
+  const { params } = recordedJob().job.request;
+
+  it.each([
+    ['when the job was added, whoever claims it and whenever', { messages }, 10],
+    ['that of the job which it replays', { messages, askedAt: 3 }, 3],
+  ])('is %s', async (_, asked, expected) => {
+    const { job } = recordedJob();
+    for (const [worker, claimedAt] of [['w1', 20] as const, ['w2', 20 + 86_400_000] as const]) {
+      const claimed = { ...job, claimedAt, request: { v: 1 as const, ...asked, params } };
+      await handle(claimed, engineThatYields(finished), { worker, resume: 'exact' });
+      expect(requests.at(-1)).toMatchObject({ messages, askedAt: expected });
+    }
+  });
+});
+
 describe('a job that another claim began', () => {
   const exact = { numerics: 'f00d', exact: true };
   const tokens: TokensEvent = { type: 'tokens', position: 2, tokenIds: [5], text: '5' };

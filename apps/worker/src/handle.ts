@@ -35,11 +35,12 @@ export async function handle(job: ClaimedJob, engine: GenerationEngine, options:
 }
 
 /** A job that another worker began continues from what it logged. */
-function toEngineRequest({ id, request, logged }: ClaimedJob, mode: ResumeMode): EngineRequest {
-  const { prompt, messages, promptTokenIds, params, tenant, echo } = request;
+function toEngineRequest({ id, request, logged, queuedAt }: ClaimedJob, mode: ResumeMode): EngineRequest {
+  // Whoever goes on with the job must render the prompt that it was begun with, also on another day.
+  const { prompt, messages, askedAt = queuedAt, promptTokenIds, params, tenant, echo } = request;
   const { tokenIds, choices } = logged;
   const resumeFrom = tokenIds.length === 0 ? undefined : { tokenIds, choices, fast: mode === 'fast' };
-  return { id, prompt, messages, promptTokenIds, params, tenant, echo, resumeFrom };
+  return { id, prompt, messages, askedAt, promptTokenIds, params, tenant, echo, resumeFrom };
 }
 
 function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): GenerateResult {

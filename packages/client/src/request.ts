@@ -12,6 +12,8 @@ export interface ShoalRequest extends SamplingOptions {
   prompt?: string | undefined;
   /** A conversation, for models with a chat template. */
   messages?: ChatMessage[] | undefined;
+  /** Unix time in milliseconds that the chat template takes for the present. Default: when the job is added. */
+  askedAt?: number | undefined;
   /** Token ids to continue. */
   promptTokenIds?: number[] | undefined;
   /** A served model. Default: the client's. */
@@ -27,7 +29,7 @@ export interface ShoalRequest extends SamplingOptions {
 /** A request taken apart: what is asked of which model, how it is sampled, how it is served. */
 export interface CheckedRequest {
   readonly model: string;
-  readonly input: { prompt: string } | { messages: ChatMessage[] } | { promptTokenIds: number[] };
+  readonly input: { prompt: string } | { messages: ChatMessage[]; askedAt?: number } | { promptTokenIds: number[] };
   readonly params: SamplingOptions;
   readonly priority: number;
   readonly timeoutMs: number | undefined;
@@ -36,12 +38,12 @@ export interface CheckedRequest {
 
 /** Throws `invalid_request_error` where no server is needed to see that something is missing. */
 export function checkRequest(request: ShoalRequest, defaultModel: string | undefined): CheckedRequest {
-  const { prompt, messages, promptTokenIds, model = defaultModel, ...others } = request;
+  const { prompt, messages, askedAt, promptTokenIds, model = defaultModel, ...others } = request;
   const { priority, timeoutMs, webhookUrl, ...params } = others;
   if (model === undefined) throw invalid('model', 'name one in the request, or when the client is made');
   const inputs = [
     ...(prompt === undefined ? [] : [{ prompt }]),
-    ...(messages === undefined ? [] : [{ messages }]),
+    ...(messages === undefined ? [] : [{ messages, ...(askedAt === undefined ? {} : { askedAt }) }]),
     ...(promptTokenIds === undefined ? [] : [{ promptTokenIds }]),
   ];
   const [input] = inputs;

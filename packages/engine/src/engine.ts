@@ -43,7 +43,6 @@ export interface EngineParts {
 /** The engine in this thread: one loop of steps, running while there is work. */
 export class Engine implements GenerationEngine {
   readonly model: EngineModel;
-  readonly #tokenizer: Tokenizer;
   readonly #scheduler: Scheduler;
   readonly #runner: ModelRunner;
   readonly #clock: Clock;
@@ -63,7 +62,6 @@ export class Engine implements GenerationEngine {
 
   constructor(parts: EngineParts, dependencies: EngineDependencies = {}) {
     this.model = parts.model;
-    this.#tokenizer = parts.tokenizer;
     this.#scheduler = parts.scheduler;
     this.#runner = parts.runner;
     this.#clock = dependencies.clock ?? systemClock;
@@ -220,7 +218,7 @@ export class Engine implements GenerationEngine {
     const startedAt = this.#clock.now();
     const rows = planSequences(plan).map((sequence) => (sequence.awaitsToken ? sequence : undefined));
     if (rows.every((sequence) => sequence === undefined)) return;
-    const sampler = await StepSampler.prepare(output, rows, (token) => this.#tokenizer.decode([token]));
+    const sampler = await StepSampler.prepare(output, rows);
     let tokens = 0;
     for (const [row, sequence] of rows.entries()) {
       // Another choice of the same request may have failed it in this very step.

@@ -17,6 +17,11 @@ export interface EngineRequest {
   prompt?: string | undefined;
   messages?: ChatMessage[] | undefined;
   promptTokenIds?: number[] | undefined;
+  /**
+   * Unix time in milliseconds that the chat template takes for the present: the same one renders the same prompt.
+   * Default: when the engine accepts the request.
+   */
+  askedAt?: number | undefined;
   /** The first event tells the prompt's text too. */
   echo?: boolean | undefined;
   params: SamplingParams;

@@ -2,18 +2,26 @@ import { ShoalError } from '@shoal/protocol';
 import type { EngineModel, EngineRequest } from './generation-engine.ts';
 import type { Tokenizer } from './tokenizer/tokenizer.ts';
 
+/** What turns a prompt into tokens. */
+export interface PromptReader {
+  model: EngineModel;
+  tokenizer: Tokenizer;
+  /** Unix milliseconds. */
+  now: number;
+}
+
 /**
  * The token ids of a request's prompt, checked against the model.
  *
  * @throws ShoalError `invalid_request_error` or `context_length_exceeded`
  */
-export function tokenisePrompt(request: EngineRequest, model: EngineModel, tokenizer: Tokenizer): readonly number[] {
-  const { prompt, messages, promptTokenIds } = request;
+export function tokenisePrompt(request: EngineRequest, { model, tokenizer, now }: PromptReader): readonly number[] {
+  const { prompt, messages, promptTokenIds, askedAt = now } = request;
   const given = [prompt, messages, promptTokenIds].filter((field) => field !== undefined);
   if (given.length !== 1) throw invalid('give exactly one of prompt, messages and promptTokenIds', undefined);
   if (promptTokenIds !== undefined) return checked(promptTokenIds, 'promptTokenIds', model);
   const chat = messages !== undefined;
-  const text = chat ? tokenizer.render(messages) : (prompt ?? '');
+  const text = chat ? tokenizer.render({ messages, now: askedAt }) : (prompt ?? '');
   const param = chat ? 'messages' : 'prompt';
   if (text.length > tokenizer.longestText(model.maxModelLen)) {
     throw tooLong(`more than ${model.maxModelLen}`, model, param);

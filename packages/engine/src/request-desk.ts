@@ -29,7 +29,7 @@ export class RequestDesk {
   accept(request: EngineRequest, sink: EventSink, now: number): Answer {
     const { model, tokenizer, drawSeed } = this.#options;
     checkParams(request, model);
-    const promptTokenIds = tokenisePrompt(request, model, tokenizer);
+    const promptTokenIds = tokenisePrompt(request, { model, tokenizer, now });
     const promptText = request.echo === true ? tokenizer.decode([...promptTokenIds]) : undefined;
     const answer = new Answer(request.id, sink, promptText);
     const seed = request.params.seed ?? drawSeed();
@@ -43,10 +43,13 @@ export class RequestDesk {
   }
 
   #sequence(
-    { params, tenant }: EngineRequest,
+    { params, tenant, messages }: EngineRequest,
     init: { answer: Answer; choice: number; promptTokenIds: readonly number[]; seed: number; arrivedAt: number },
   ): Sequence {
     const { model, tokenizer, eosTokenIds } = this.#options;
+    // The answer of a chat is a text of its own; elsewhere it goes on with the prompt, and may begin with a space.
+    const before = messages === undefined ? init.promptTokenIds : [];
+    const reading = { concatenates: tokenizer.concatenates, before };
     const room = model.maxModelLen - init.promptTokenIds.length;
     return new Sequence({
       ...init,
@@ -55,7 +58,7 @@ export class RequestDesk {
       maxNewTokens: Math.min(params.maxTokens ?? room, room),
       endTokenIds: new Set([...(params.ignoreEos ? [] : eosTokenIds), ...(params.stopTokenIds ?? [])]),
       ordinal: this.#accepted++,
-      text: new TextAssembler((tokenIds) => tokenizer.decode(tokenIds), params.stop, tokenizer.concatenates),
+      text: new TextAssembler((tokenIds) => tokenizer.decode(tokenIds), params.stop, reading),
     });
   }
 }

@@ -17,6 +17,7 @@ describe('GenerateRequest', () => {
     ['a prompt', { prompt: 'hello' }],
     ['an empty prompt, which the engine refuses with a better message', { prompt: '' }],
     ['messages', { messages: [{ role: 'user', content: 'hi' }] }],
+    ['messages of a certain time', { messages: [{ role: 'user', content: 'hi' }], askedAt: 1_741_132_800_000 }],
     ['token ids', { promptTokenIds: [1, 2, 3] }],
   ])('accepts %s', (_name, input) => {
     expect(GenerateRequest.safeParse({ v: 1, ...input }).success).toBe(true);
@@ -34,6 +35,10 @@ describe('GenerateRequest', () => {
     ['a temperature out of range', { ...valid, params: { temperature: 2.1 } }],
     ['a temperature that is no number', { ...valid, params: { temperature: Number.NaN } }],
     ['a reply address that could name another key', { ...valid, replyTo: 'a:b' }],
+    [
+      'a time that no date can be',
+      { v: 1, messages: [{ role: 'user', content: 'hi' }], askedAt: 8_640_000_000_000_001 },
+    ],
     ['a seed beyond exact integers', { ...valid, params: { seed: 2 ** 53 } }],
     ['an empty stop string', { ...valid, params: { stop: [''] } }],
   ])('refuses %s', (_name, input) => {

@@ -24,6 +24,11 @@ export interface GenerateRequest {
   prompt?: string | undefined;
   /** A conversation, rendered by the model's chat template; at most 1,000 messages. */
   messages?: ChatMessage[] | undefined;
+  /**
+   * Unix time in milliseconds that the chat template takes for the present, where it prints the date. Default: when the job
+   * was added. A replay has the time of the job that it repeats, and with it the same prompt.
+   */
+  askedAt?: number | undefined;
   /** Token ids to continue, at most 1,000,000 (the model's context bounds it further). */
   promptTokenIds?: number[] | undefined;
   /** The first tokens event tells the prompt's text too: see `TokensEvent.promptText`. Default false. */
@@ -47,11 +52,18 @@ const chatMessage = z.object({
   content: z.string(),
 });
 
+/** The last time that a `Date` can hold. */
+const LATEST_MS = 8_640_000_000_000_000;
+
+/** {@link GenerateRequest.askedAt} */
+export const AskedAt: z.ZodType<number, unknown> = z.int().min(0).max(LATEST_MS);
+
 const generateRequest = z
   .strictObject({
     v: z.literal(REQUEST_VERSION),
     prompt: z.string().optional(),
     messages: z.array(chatMessage).min(1).max(1000).optional(),
+    askedAt: AskedAt.optional(),
     promptTokenIds: z.array(z.int().min(0)).min(1).max(1_000_000).optional(),
     echo: z.boolean().optional(),
     params: SamplingParams.prefault({}),

@@ -56,7 +56,7 @@ export type ResumeLabel = 'identical' | 'continued';
 /** A token and the natural logarithm of its probability under the model, before temperature, penalties and bias. */
 export interface TokenLogprob {
   tokenId: number;
-  /** The token by itself; U+FFFD where it is only part of a character. */
+  /** What the token writes at its place; '' for a special one, U+FFFD where it is only part of a character. */
   text: string;
   logprob: number;
 }

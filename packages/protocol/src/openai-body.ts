@@ -6,15 +6,15 @@ import type { SamplingParams } from './sampling-params.ts';
  * deadline, webhook) is for the caller to add. What is `undefined` is not sent, and keeps the API's default.
  */
 export function openaiBody(
-  request: Pick<GenerateRequest, 'prompt' | 'messages' | 'promptTokenIds'> & {
+  request: Pick<GenerateRequest, 'prompt' | 'messages' | 'askedAt' | 'promptTokenIds'> & {
     readonly params: { readonly [Name in keyof SamplingParams]?: SamplingParams[Name] | undefined };
   },
 ): object {
-  const { prompt, messages, promptTokenIds, params } = request;
+  const { prompt, messages, askedAt, promptTokenIds, params } = request;
   const input =
     messages === undefined
       ? { endpoint: '/v1/completions', prompt: prompt ?? promptTokenIds, logprobs: params.logprobs }
-      : { endpoint: '/v1/chat/completions', messages, ...chatLogprobs(params.logprobs) };
+      : { endpoint: '/v1/chat/completions', messages, asked_at: askedAt, ...chatLogprobs(params.logprobs) };
   return {
     ...input,
     max_tokens: params.maxTokens,

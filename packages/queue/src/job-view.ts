@@ -37,12 +37,14 @@ export function readViewReply(id: string, reply: unknown): JobView | undefined {
   return parsed === null ? undefined : viewOf(id, parsed);
 }
 
-/** What the job was asked; `undefined` also for a job of another kind, which foreign producers may have added. */
+/** What the job was asked, and as of when where that counts; `undefined` also for a job of another kind, which foreign producers may have added. */
 export function readRequestReply(reply: unknown): GenerateRequest | undefined {
   const parsed = ViewReply.nullable().parse(reply);
   if (parsed === null) return undefined;
-  const [, , , , , , , data] = parsed;
-  return GenerateRequest.safeParse(parseJson(data)).data;
+  const [, , queuedAt, , , , , data] = parsed;
+  const asked = GenerateRequest.safeParse(parseJson(data)).data;
+  // The time that its worker rendered the chat by, so that asking again renders the same prompt.
+  return asked?.messages === undefined ? asked : { ...asked, askedAt: asked.askedAt ?? queuedAt };
 }
 
 export function readListReply(reply: unknown): { jobs: ListedJob[]; more: boolean } {

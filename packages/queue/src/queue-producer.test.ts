@@ -88,6 +88,19 @@ describe('producer', () => {
     expect(await producer.request('nobody')).toBeUndefined();
   });
 
+  it('tells by which time a chat was rendered, so that a replay has the same prompt', async () => {
+    const producer = open();
+    const { prompt: _, ...asked } = sampleRequest();
+    const chat = { ...asked, messages: [{ role: 'user' as const, content: 'Which day is it?' }] };
+    await producer.submit(chat, { id: 'a', priority: 5 });
+    await producer.submit(chat, { id: 'b', priority: 5, sharingKey: 'key' });
+    for (const id of ['a', 'b']) {
+      expect(await producer.request(id)).toEqual({ ...chat, askedAt: (await producer.view(id))?.queuedAt });
+    }
+    await producer.submit({ ...chat, askedAt: 3 }, { id: 'c', priority: 5 });
+    expect(await producer.request('c')).toMatchObject({ askedAt: 3 });
+  });
+
   it('never lets the queue grow beyond its bound, whoever pushes at once', async () => {
     const producers = [1, 2, 3, 4].map(() => open({ maxQueueSize: 10 }));
     const attempts = Array.from({ length: 60 }, (_, n) =>

@@ -215,11 +215,13 @@ describe('sharing key', () => {
     const others = [
       keyOf({ tenant: 'acme' }),
       keyOf({ prompt: 'twice upon a time' }),
+      keyOf({ askedAt: 1 }),
+      keyOf({ askedAt: 2 }),
       keyOf({ params: { ...params, seed: 8 } }),
       keyOf({ params: { ...params, maxTokens: 5 } }),
       keyOf({}, 'r2'),
     ];
-    expect(new Set([own, ...others]).size).toBe(6);
+    expect(new Set([own, ...others]).size).toBe(8);
   });
 
   it('is missing where the answer is left to chance', () => {

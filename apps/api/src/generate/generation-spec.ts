@@ -9,7 +9,7 @@ import { refuseUnsupported } from '../schemas/unsupported.ts';
 export type GenerationInput =
   | { prompt: string }
   | { promptTokenIds: number[]; echo?: true }
-  | { messages: ReturnType<typeof chatMessages> };
+  | { messages: ReturnType<typeof chatMessages>; askedAt?: number };
 
 /** A request in the API's inside form: one input per job, and how to serve them. */
 export interface GenerationSpec extends Service {
@@ -37,7 +37,10 @@ export function specOfChat(body: ChatBody): GenerationSpec {
   if (!asked && (body.top_logprobs ?? 0) > 0) throw unsupported('top_logprobs', 'needs logprobs to be true');
   const logprobs = asked ? (body.top_logprobs ?? 0) : undefined;
   const service = serviceOf(body, { maxTokens: body.max_completion_tokens ?? body.max_tokens, logprobs });
-  return specOf(service, { model: body.model, inputs: [{ messages: chatMessages(body.messages) }], echo: undefined });
+  const messages = chatMessages(body.messages);
+  const askedAt = body.asked_at ?? undefined;
+  const input = askedAt === undefined ? { messages } : { messages, askedAt };
+  return specOf(service, { model: body.model, inputs: [input], echo: undefined });
 }
 
 /** By name: a spread that is added to costs V8 as much as parsing a body. The order is part of a job's fingerprint. */

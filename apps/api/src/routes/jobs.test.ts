@@ -201,6 +201,7 @@ test('a job tells what it was asked where that is wanted, in the words of a subm
     endpoint: '/v1/chat/completions',
     model: 'minnow',
     messages,
+    asked_at: 3,
     logprobs: true,
     top_logprobs: 2,
     ...options,

@@ -26,6 +26,18 @@ test('every option reaches the queue in the inside form', async () => {
   });
 });
 
+test('the time that a chat is rendered by reaches the queue, and only where it is given', async () => {
+  const { app, model } = testServer();
+  for (const fields of [{ asked_at: 3 }, { asked_at: null }, {}]) {
+    expect((await app.inject(chat(fields))).statusCode).toBe(200);
+  }
+  const asked = [...model.jobs.values()].map(({ request }) => request);
+  expect(asked.map(({ askedAt }) => askedAt)).toEqual([3, undefined, undefined]);
+  expect(asked.slice(1).some((request) => 'askedAt' in request)).toBe(false);
+  const refused = await app.inject(chat({ asked_at: 0.5 }));
+  expect([refused.statusCode, refused.json().error.param]).toEqual([400, 'asked_at']);
+});
+
 test.each([
   ['true alone: the chosen tokens', { logprobs: true }, 0],
   ['with top_logprobs', { logprobs: true, top_logprobs: 3 }, 3],

@@ -1,4 +1,4 @@
-import { type JobStatus, WebhookUrl } from '@shoal/protocol';
+import { AskedAt, type JobStatus, WebhookUrl } from '@shoal/protocol';
 import { z } from 'zod';
 import { type Fault, faultAmong, firstFault } from './first-fault.ts';
 import { type MessageField, MessagesField } from './messages.ts';
@@ -7,6 +7,9 @@ import { PromptField } from './prompt.ts';
 
 const MAX_LOGPROBS = 20;
 const LOGPROBS = `Tells this many of the likeliest tokens at each place, 0 … ${MAX_LOGPROBS}.`;
+
+const ASKED_AT =
+  'Unix time in milliseconds that the chat template takes for the present, in UTC. Default: when the job is added.';
 
 const COMPLETION_EXAMPLE = { model: 'minnow', prompt: '47 + 38 =', temperature: 0, max_tokens: 16 };
 const CHAT_EXAMPLE = { model: 'minnow', messages: [{ role: 'user', content: 'What is 47 + 38?' }], temperature: 0 };
@@ -35,6 +38,7 @@ export const CompletionBody: z.ZodType<CompletionBody, unknown> = z
 /** Body of `POST /v1/chat/completions`. */
 export interface ChatBody extends GenerationOptions {
   messages: MessageField[];
+  asked_at?: number | null | undefined;
   max_completion_tokens?: number | null | undefined;
   logprobs?: boolean | null | undefined;
   top_logprobs?: number | null | undefined;
@@ -45,6 +49,7 @@ export const ChatBody: z.ZodType<ChatBody, unknown> = z
     {
       ...generationOptions,
       messages: MessagesField,
+      asked_at: AskedAt.nullish().describe(ASKED_AT),
       max_completion_tokens: maxTokensField.describe('The same as `max_tokens`, which it overrides.'),
       logprobs: z.boolean().nullish().describe('Tells the log probability of each token.'),
       top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish().describe(`${LOGPROBS} Needs \`logprobs\`.`),

@@ -95,8 +95,10 @@ export function clientContract(name: string, subject: ContractSubject): void {
     it('tells what a job was asked, so that it can be asked again', async () => {
       const asked = { messages: [{ role: 'user' as const, content: easy.prompt }], n: 2, maxTokens: 6, minP: 0.01 };
       const { id } = await client.submit({ ...asked, temperature: 0.9, stop: ['zzz'], logprobs: 1 });
-      const { seed, choices } = await client.result(id);
+      const { seed, choices, timings } = await client.result(id);
       const request = await client.request(id);
+      // Rendered as of then again, also tomorrow.
+      expect(request.askedAt).toBe(timings.queuedAt);
       expect(request).toMatchObject({
         ...asked,
         temperature: 0.9,
@@ -106,6 +108,8 @@ export function clientContract(name: string, subject: ContractSubject): void {
         model: subject.model,
       });
       expect((await client.generate(request)).choices).toEqual(choices);
+      const again = await client.submit(request);
+      expect((await client.request(again.id)).askedAt).toBe(request.askedAt);
       await expect(client.request('no-such-job')).rejects.toMatchObject({ code: 'job_not_found' });
     });
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { ShoalError } from '@shoal/protocol';
 import { z } from 'zod';
 import { ChatTemplate } from '../tokenizer/chat-template.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
@@ -40,8 +41,27 @@ export async function readTokenizer(directory: string, vocabSize: number): Promi
   try {
     return new Tokenizer(json, config, template);
   } catch (cause) {
-    throw modelFault(path, 'the tokenizer cannot be built from this file', REMEDY, cause);
+    throw unbuildable(path, cause);
   }
+}
+
+/** What the library says of a part of the pipeline that it does not have. */
+const UNKNOWN_PART = /^Unknown (\w+) type: (.+)$/;
+
+function unbuildable(path: string, cause: unknown): ShoalError {
+  const reason = reasonOf(cause);
+  const [, part, type] = UNKNOWN_PART.exec(reason) ?? [];
+  const why = part === undefined ? reason : `its ${part} "${type}" is not supported`;
+  const remedy = part === undefined ? REMEDY : 'choose a model with another tokenizer';
+  return modelFault(path, `the tokenizer cannot be built from this file: ${why}`, remedy, cause);
+}
+
+const LONGEST_REASON = 200;
+
+/** First line of what a library threw. */
+function reasonOf(cause: unknown): string {
+  const [line = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+  return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON)}…` : line;
 }
 
 /**
@@ -68,7 +88,8 @@ async function readChatTemplate(directory: string, config: TokenizerConfigFile):
     return new ChatTemplate(source, specialTokens);
   } catch (cause) {
     const file = separate ? path : join(directory, 'tokenizer_config.json');
-    throw modelFault(file, 'the chat template does not parse', 'correct the template or remove it', cause);
+    const fault = `the chat template does not parse: ${reasonOf(cause)}`;
+    throw modelFault(file, fault, 'correct the template or remove it', cause);
   }
 }
 

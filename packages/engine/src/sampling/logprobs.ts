@@ -4,7 +4,7 @@ import type { ChosenLogprob, TokenLogprob } from '@shoal/protocol';
  * The log probability of the chosen token and of the `top` most likely ones, under the model itself: temperature 1,
  * nothing added.
  *
- * @param textOf a token by itself
+ * @param textOf what a token would write as the next one
  */
 export function logprobsOf(
   logits: Float32Array,

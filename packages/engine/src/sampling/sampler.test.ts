@@ -44,7 +44,7 @@ function narrowed(
 /** Draws at consecutive positions; how often each id came, and how many rows had to be read in full. */
 async function drawMany(logits: Float32Array, params: Partial<SamplingParams>, candidates: number) {
   const sequence = testSequence(params);
-  const sampler = await StepSampler.prepare(plainOutput([logits], candidates), [sequence], () => '');
+  const sampler = await StepSampler.prepare(plainOutput([logits], candidates), [sequence]);
   const counts = new Array<number>(logits.length).fill(0);
   for (let position = 0; position < TIMES; position++) {
     const { token } = sampler.choose(0, sequence);
@@ -117,11 +117,12 @@ describe('sampling is exact', () => {
 });
 
 describe('choosing', () => {
-  const choose = async (logits: number[], params: Partial<SamplingParams>, sequence: Sequence = testSequence(params)) =>
-    (await StepSampler.prepare(plainOutput([Float32Array.from(logits)], 8), [sequence], (id) => `<${id}>`)).choose(
-      0,
-      sequence,
-    );
+  const decode = (tokenIds: number[]) => tokenIds.map((id) => `<${id}>`).join('');
+  const choose = async (
+    logits: number[],
+    params: Partial<SamplingParams>,
+    sequence: Sequence = testSequence(params, [1], 0, decode),
+  ) => (await StepSampler.prepare(plainOutput([Float32Array.from(logits)], 8), [sequence])).choose(0, sequence);
 
   it('is greedy at temperature 0, with the lowest id among equals', async () => {
     expect(await choose([1, 5, 5], { temperature: 0 })).toEqual({ token: 1 });
@@ -138,7 +139,7 @@ describe('choosing', () => {
       candidates: (request: CandidateRequest) => head.run(1, request),
     };
     const sequence = testSequence({ temperature });
-    expect((await StepSampler.prepare(output, [sequence], () => '')).choose(0, sequence).token).toBe(2);
+    expect((await StepSampler.prepare(output, [sequence])).choose(0, sequence).token).toBe(2);
     head.dispose();
     logits.dispose();
   });
@@ -184,6 +185,18 @@ describe('choosing', () => {
       ],
     });
     expect((await choose(logits, { temperature: 0, logprobs: 0 })).logprob).toMatchObject({ tokenId: 0, top: [] });
+  });
+
+  it('reads tokens as the next ones of the answer, where that has a say', async () => {
+    const params = { temperature: 0, logprobs: 2 };
+    const spaced = (tokenIds: number[]) => decode(tokenIds).replaceAll('<', ' <').trimStart();
+    const sequence = testSequence(params, [1], 0, spaced);
+    expect((await choose([2, 1], params, sequence)).logprob).toMatchObject({ text: '<0>', top: [{}, { text: '<1>' }] });
+    sequence.append(0, 0);
+    expect((await choose([2, 1], params, sequence)).logprob).toMatchObject({
+      text: ' <0>',
+      top: [{}, { text: ' <1>' }],
+    });
   });
 });
 

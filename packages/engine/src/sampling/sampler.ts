@@ -24,24 +24,15 @@ export interface Choice {
 export class StepSampler {
   readonly #output: StepOutput;
   readonly #candidates: Candidates;
-  readonly #textOf: (tokenId: number) => string;
   #wholeRows = 0;
 
-  private constructor(output: StepOutput, candidates: Candidates, textOf: (tokenId: number) => string) {
+  private constructor(output: StepOutput, candidates: Candidates) {
     this.#output = output;
     this.#candidates = candidates;
-    this.#textOf = textOf;
   }
 
-  /**
-   * @param rows the sequences of the step's rows; those that choose no token now are left out by `undefined`
-   * @param textOf a token by itself
-   */
-  static async prepare(
-    output: StepOutput,
-    rows: readonly (Sequence | undefined)[],
-    textOf: (tokenId: number) => string,
-  ): Promise<StepSampler> {
+  /** @param rows the sequences of the step's rows; those that choose no token now are left out by `undefined` */
+  static async prepare(output: StepOutput, rows: readonly (Sequence | undefined)[]): Promise<StepSampler> {
     const additions = new Map<number, ReadonlyMap<number, number>>();
     for (const [row, sequence] of rows.entries()) {
       if (sequence?.adjuster !== undefined) additions.set(row, sequence.adjuster.additions(output.logits(row)));
@@ -54,7 +45,7 @@ export class StepSampler {
       likeliest: sampled.some((sequence) => needsList(sequence.params)),
       additions: flatten(additions),
     });
-    return new StepSampler(output, candidates, textOf);
+    return new StepSampler(output, candidates);
   }
 
   /** Rows of this step that were looked through in full, as no shorter way decided the draw. */
@@ -71,7 +62,7 @@ export class StepSampler {
     const { logprobs } = sequence.params;
     const token = isGreedy(sequence) ? this.#likeliest(row) : this.#draw(row, sequence);
     if (logprobs === undefined) return { token };
-    return { token, logprob: logprobsOf(this.#output.logits(row), token, logprobs, this.#textOf) };
+    return { token, logprob: logprobsOf(this.#output.logits(row), token, logprobs, sequence.text.single()) };
   }
 
   #likeliest(row: number): number {

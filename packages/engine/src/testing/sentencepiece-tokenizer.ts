@@ -1,3 +1,4 @@
+import type { ChatTemplate } from '../tokenizer/chat-template.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 export const SPECIAL = ['<unk>', '<s>', '</s>', '<|user|>'] as const;
@@ -11,7 +12,7 @@ export const FIRST_WORD: number = FIRST_BYTE + 256;
  * A tokenizer as SentencePiece's models are exported (Llama 2, Mistral, Gemma): spaces are part of the tokens behind them,
  * and a text's first one is no part of it; letters without a token are bytes.
  */
-export function sentencePieceTokenizer(): Tokenizer {
+export function sentencePieceTokenizer(chatTemplate?: ChatTemplate): Tokenizer {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   const vocab = Object.fromEntries([...SPECIAL, ...bytes, ...WORDS].map((token, id) => [token, id]));
   const json = {
@@ -53,7 +54,7 @@ export function sentencePieceTokenizer(): Tokenizer {
       merges: [],
     },
   };
-  return new Tokenizer(json, { eos_token: '</s>', unk_token: '<unk>' }, undefined);
+  return new Tokenizer(json, { eos_token: '</s>', unk_token: '<unk>' }, chatTemplate);
 }
 
 /** The id of a special token or a word. */

@@ -1,6 +1,7 @@
 import type { SamplingParams } from '@shoal/protocol';
 import { Answer } from '../answer.ts';
 import { Sequence } from '../sequence.ts';
+import type { Decode } from '../tokenizer/detokenizer.ts';
 import { TextAssembler } from '../tokenizer/text-assembler.ts';
 
 /** A sequence of its own, for tests of what looks at one. Nobody hears its events. */
@@ -8,6 +9,7 @@ export function testSequence(
   params: Partial<SamplingParams> = {},
   promptTokenIds: readonly number[] = [1],
   choice = 0,
+  decode: Decode = () => '',
 ): Sequence {
   const answer = new Answer('test', { tokens: () => {}, finish: () => {}, fail: () => {} });
   return new Sequence({
@@ -20,6 +22,6 @@ export function testSequence(
     endTokenIds: new Set(params.stopTokenIds ?? []),
     arrivedAt: 0,
     ordinal: 0,
-    text: new TextAssembler(() => '', []),
+    text: new TextAssembler(decode, []),
   });
 }

@@ -1,5 +1,15 @@
-import { Template } from '@huggingface/jinja';
+import { parse, Template, tokenize } from '@huggingface/jinja';
 import { type ChatMessage, ShoalError } from '@shoal/protocol';
+import { strftime } from './strftime.ts';
+
+/** What the template knows `strftime_now` by, see {@link parsed}. */
+const OWN_NOW = 'shoal_strftime_now';
+
+export interface RenderOptions {
+  messages: readonly ChatMessage[];
+  /** Unix time in milliseconds that the template takes for the present; it prints dates in UTC and in English. */
+  now: number;
+}
 
 /** Renders a conversation into the text that a chat model was trained on. */
 export class ChatTemplate {
@@ -12,14 +22,22 @@ export class ChatTemplate {
    * @throws when the template does not parse
    */
   constructor(source: string, specialTokens: Record<string, string>) {
-    this.#template = new Template(source);
+    this.#template = parsed(source);
     this.#specialTokens = specialTokens;
   }
 
   /** Throws `invalid_request_error` with the template's own reason when it refuses the conversation. */
-  render(messages: readonly ChatMessage[]): string {
+  render({ messages, now }: RenderOptions): string {
     try {
-      return this.#template.render({ messages, add_generation_prompt: true, ...this.#specialTokens });
+      return this.#template.render({
+        messages,
+        add_generation_prompt: true,
+        // Hugging Face passes None, which counts as defined, where there are none.
+        tools: null,
+        documents: null,
+        [OWN_NOW]: (format: unknown) => strftime(String(format), now),
+        ...this.#specialTokens,
+      });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new ShoalError('invalid_request_error', `the model's chat template refused the messages: ${reason}`, {
@@ -28,4 +46,18 @@ export class ChatTemplate {
       });
     }
   }
+}
+
+/**
+ * The library's `strftime_now` goes by the clock, time zone and language of the machine, and it lets nobody declare
+ * another: templates call ours by another name.
+ */
+function parsed(source: string): Template {
+  const tokens = tokenize(source, { lstrip_blocks: true, trim_blocks: true });
+  for (const token of tokens) {
+    if (token.type === 'Identifier' && token.value === 'strftime_now') token.value = OWN_NOW;
+  }
+  const template = new Template('');
+  template.parsed = parse(tokens);
+  return template;
 }

@@ -6,6 +6,16 @@ const REPLACEMENT = '\uFFFD';
 /** No character takes more byte tokens than this; what hangs longer is not going to become one. */
 const LONGEST_CHARACTER = 4;
 const MOST_HELD = 16;
+/** How far back in a prompt its last tokens that write are looked for: special ones may stand behind them. */
+const FURTHEST = 64;
+
+/** How the tokens of an answer are to be read. */
+export interface Reading {
+  /** Whether tokens write the same bytes whatever stands before them. Default: false. */
+  concatenates?: boolean;
+  /** Tokens of the text that the answer goes on with. Default: none, the answer is a text of its own. */
+  before?: readonly number[];
+}
 
 /**
  * Incremental detokenisation. A token's text depends on those before it (leading spaces, characters of several
@@ -21,10 +31,11 @@ export class Detokenizer {
   /** How many of the window are written. */
   #written = 0;
 
-  /** @param concatenates whether tokens write the same bytes whatever stands before them */
-  constructor(decode: Decode, concatenates: boolean = false) {
+  constructor(decode: Decode, { concatenates = false, before = [] }: Reading = {}) {
     this.#decode = decode;
     this.#concatenates = concatenates;
+    if (!concatenates) this.#tokens = this.#contextOf(before);
+    this.#written = this.#tokens.length;
   }
 
   /** The text that this token completed; '' while it is undecided. */
@@ -42,6 +53,14 @@ export class Detokenizer {
     return this.#advance(before, after, this.#tokens.length);
   }
 
+  /** Reads single tokens as the next one would be written here: U+FFFD where one is only part of a character. */
+  single(): (tokenId: number) => string {
+    if (this.#concatenates) return (tokenId) => this.#decode([tokenId]);
+    const context = this.#tokens.slice(0, this.#written);
+    const before = this.#decode(context);
+    return (tokenId) => this.#decode([...context, tokenId]).slice(before.length);
+  }
+
   /** What was held back to the end, as the tokenizer writes it. */
   flush(): string {
     const before = this.#decode(this.#tokens.slice(0, this.#written));
@@ -49,6 +68,14 @@ export class Detokenizer {
     this.#tokens = [];
     this.#written = 0;
     return text;
+  }
+
+  /** The last few tokens that write something, up to the end of a character: one that is cut is not the answer's. */
+  #contextOf(before: readonly number[]): number[] {
+    const written = before.slice(-FURTHEST).filter((tokenId) => !this.#isSilent(tokenId));
+    const context = written.slice(-LONGEST_CHARACTER);
+    while (this.#decode(context).endsWith(REPLACEMENT)) context.pop();
+    return context;
   }
 
   /** The shorter way to the same text where nothing is held back: undefined when the token ends inside a character. */

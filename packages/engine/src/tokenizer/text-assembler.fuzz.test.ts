@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BYTE_EOS, byteTokenizer } from '../testing/byte-tokenizer.ts';
-import { FIRST_BYTE, FIRST_WORD, SPECIAL, sentencePieceTokenizer, WORDS } from '../testing/sentencepiece-tokenizer.ts';
-import type { Decode } from './detokenizer.ts';
+import {
+  FIRST_BYTE,
+  FIRST_WORD,
+  idOf,
+  SPECIAL,
+  sentencePieceTokenizer,
+  WORDS,
+} from '../testing/sentencepiece-tokenizer.ts';
+import type { Decode, Reading } from './detokenizer.ts';
 import { TextAssembler } from './text-assembler.ts';
 
 const FIXED = { seed: 20261122, numRuns: 1_000 };
@@ -49,10 +56,10 @@ const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀')
 function assembled(
   tokenIds: readonly number[],
   stopStrings: readonly string[],
-  concatenates?: boolean,
+  reading: Reading = {},
   read: Decode = decode,
 ): string[] {
-  const assembler = new TextAssembler(read, stopStrings, concatenates);
+  const assembler = new TextAssembler(read, stopStrings, reading);
   const parts: string[] = [];
   for (const tokenId of tokenIds) {
     parts.push(assembler.push(tokenId));
@@ -75,7 +82,37 @@ describe('text that grows token by token', () => {
     const read = (tokenIds: number[]) => pieces.decode(tokenIds);
     fc.assert(
       fc.property(pieceTokens, (tokenIds) => {
-        expect(assembled(tokenIds, [], false, read).join('')).toBe(read(tokenIds));
+        expect(assembled(tokenIds, [], {}, read).join('')).toBe(read(tokenIds));
+      }),
+      FIXED,
+    );
+  });
+
+  it('goes on with the text of its prompt, up to the last whole character of that', () => {
+    const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+    fc.assert(
+      fc.property(pieceTokens, pieceTokens, (start, tokenIds) => {
+        const before = [...start, idOf('.')];
+        const text = assembled(tokenIds, [], { before }, read).join('');
+        expect(read(before) + text).toBe(read([...before, ...tokenIds]));
+      }),
+      FIXED,
+    );
+  });
+
+  it('is what its tokens are one by one, where each is whole characters', () => {
+    const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+    const whole = pieceTokens.map((tokenIds) => tokenIds.filter((id) => id < FIRST_BYTE || id >= FIRST_WORD));
+    fc.assert(
+      fc.property(whole, whole, (before, tokenIds) => {
+        const assembler = new TextAssembler(read, [], { before });
+        const singles = tokenIds.map((token) => {
+          const text = assembler.single()(token);
+          assembler.push(token);
+          return text;
+        });
+        assembler.flush();
+        expect(singles.join('')).toBe(assembler.text);
       }),
       FIXED,
     );
@@ -85,7 +122,8 @@ describe('text that grows token by token', () => {
     expect(tokenizer.concatenates).toBe(true);
     fc.assert(
       fc.property(tokens, stops, (tokenIds, stopStrings) => {
-        expect(assembled(tokenIds, stopStrings, true)).toEqual(assembled(tokenIds, stopStrings, false));
+        const alone = assembled(tokenIds, stopStrings, { concatenates: true });
+        expect(alone).toEqual(assembled(tokenIds, stopStrings));
       }),
       FIXED,
     );

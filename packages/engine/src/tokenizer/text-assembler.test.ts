@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../testing/byte-tokenizer.ts';
-import { idOf, sentencePieceTokenizer } from '../testing/sentencepiece-tokenizer.ts';
-import type { Decode } from './detokenizer.ts';
+import { FIRST_BYTE, idOf, sentencePieceTokenizer } from '../testing/sentencepiece-tokenizer.ts';
+import type { Decode, Reading } from './detokenizer.ts';
 import { TextAssembler } from './text-assembler.ts';
 
 const tokenizer = byteTokenizer();
@@ -13,8 +13,9 @@ function assemble(
   tokenIds: readonly number[],
   stops: readonly string[] = [],
   read: Decode = decode,
+  reading: Reading = {},
 ): { parts: string[]; stopped: boolean } {
-  const assembler = new TextAssembler(read, stops);
+  const assembler = new TextAssembler(read, stops, reading);
   const parts: string[] = [];
   for (const token of tokenIds) {
     parts.push(assembler.push(token));
@@ -81,6 +82,72 @@ describe('detokenising where a token begins with its space', () => {
     };
     assemble([hello, ...new Array<number>(1000).fill(end)], [], watched);
     expect(longest).toBeLessThan(20);
+  });
+});
+
+describe('an answer that goes on with a prompt', () => {
+  const pieces = sentencePieceTokenizer();
+  const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+  const [bos, hello, world, full, end] = [idOf('<s>'), idOf('▁hello'), idOf('▁world'), idOf('.'), idOf('</s>')];
+  const byte = (value: number) => FIRST_BYTE + value;
+  const after = (before: readonly number[], answer: readonly number[]) =>
+    assemble(answer, [], read, { before }).parts.join('');
+
+  it('begins with the space of its first token', () => {
+    expect(after([bos, hello], [world, full])).toBe(' world.');
+    expect(after([bos, hello, ...new Array<number>(40).fill(end)], [world])).toBe(' world');
+    expect(after([hello, ...bytes('😀').map(byte)], [world])).toBe(' world');
+  });
+
+  it('begins a text of its own where nothing was written before', () => {
+    expect(after([], [hello, world])).toBe('hello world');
+    expect(after([bos], [hello, world])).toBe('hello world');
+  });
+
+  it('has no part of a character that the prompt has begun', () => {
+    const cut = [hello, byte(0xe2), byte(0x82)];
+    expect(after(cut, [byte(0xac), world])).toBe('\uFFFD world');
+    expect(after(cut, [world])).toBe(' world');
+  });
+
+  it('changes nothing where tokens are read alone', () => {
+    const before = [...bytes('pr€'), 0xe2, 0x82];
+    for (const answer of [bytes('aé€😀b'), [0xac, 0x61], [0x82]]) {
+      const alone = assemble(answer, [], decode, { concatenates: true });
+      expect(assemble(answer, [], decode, { concatenates: true, before })).toEqual(alone);
+    }
+  });
+});
+
+describe('single tokens', () => {
+  const pieces = sentencePieceTokenizer();
+  const read = (tokenIds: number[]) => pieces.decode(tokenIds);
+  const [hello, world, space] = [idOf('▁hello'), idOf('▁world'), idOf('▁')];
+
+  /** What each token is said to be just before it is taken. */
+  function singles(tokenIds: readonly number[], reading: Reading): string[] {
+    const assembler = new TextAssembler(read, [], reading);
+    return tokenIds.map((token) => {
+      const text = assembler.single()(token);
+      assembler.push(token);
+      return text;
+    });
+  }
+
+  it('have their spaces, and join to the text', () => {
+    const answer = [world, idOf('ly'), space, hello, idOf('</s>'), world];
+    expect(singles(answer, { before: [hello] })).toEqual([' world', 'ly', ' ', ' hello', '', ' world']);
+    expect(singles(answer, {})).toEqual(['world', 'ly', ' ', ' hello', '', ' world']);
+  });
+
+  it('are told apart where they differ by their space alone', () => {
+    const read = new TextAssembler((tokenIds) => pieces.decode(tokenIds), [], { before: [hello] }).single();
+    expect([space, idOf('▁▁'), idOf('<s>')].map(read)).toEqual([' ', '  ', '']);
+  });
+
+  it('are U+FFFD where they are part of a character, also of one that is begun', () => {
+    const euro = bytes('€').map((value) => FIRST_BYTE + value);
+    expect(singles([...euro, world], { before: [hello] })).toEqual(['\uFFFD', '\uFFFD', '\uFFFD', ' world']);
   });
 });
 

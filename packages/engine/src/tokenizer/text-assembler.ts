@@ -1,4 +1,4 @@
-import { type Decode, Detokenizer } from './detokenizer.ts';
+import { type Decode, Detokenizer, type Reading } from './detokenizer.ts';
 import { StopChecker } from './stop-checker.ts';
 
 /** The text of one answer as it grows: the texts handed out, one after another, are the answer. */
@@ -7,9 +7,8 @@ export class TextAssembler {
   readonly #stops: StopChecker;
   #text = '';
 
-  /** @param concatenates see {@link Detokenizer} */
-  constructor(decode: Decode, stops: readonly string[], concatenates: boolean = false) {
-    this.#detokenizer = new Detokenizer(decode, concatenates);
+  constructor(decode: Decode, stops: readonly string[], reading: Reading = {}) {
+    this.#detokenizer = new Detokenizer(decode, reading);
     this.#stops = new StopChecker(stops);
   }
 
@@ -21,6 +20,11 @@ export class TextAssembler {
   /** True once a stop string was met: the answer ends before it. */
   get stopped(): boolean {
     return this.#stops.stopped;
+  }
+
+  /** Reads single tokens as {@link Detokenizer.single} does. */
+  single(): (tokenId: number) => string {
+    return this.#detokenizer.single();
   }
 
   /**

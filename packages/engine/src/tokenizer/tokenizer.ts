@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
-import { type ChatMessage, ShoalError } from '@shoal/protocol';
-import type { ChatTemplate } from './chat-template.ts';
+import { ShoalError } from '@shoal/protocol';
+import type { ChatTemplate, RenderOptions } from './chat-template.ts';
+import { withUnicodeDigits } from './digits.ts';
 
 /** Text to token ids and back, for one model. */
 export class Tokenizer {
@@ -21,7 +22,7 @@ export class Tokenizer {
    * @throws when the files do not describe a tokenizer that the library knows
    */
   constructor(tokenizerJson: object, tokenizerConfig: object, chatTemplate: ChatTemplate | undefined) {
-    this.#tokenizer = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
+    this.#tokenizer = new HuggingFaceTokenizer(withUnicodeDigits(tokenizerJson), tokenizerConfig);
     this.#chatTemplate = chatTemplate;
     this.concatenates = decoderType(tokenizerJson) === 'ByteLevel';
     // Where ids have a gap, what the library lists there is undefined.
@@ -51,7 +52,12 @@ export class Tokenizer {
     return text;
   }
 
-  #decodeAll(tokenIds: number[]): string {
+  #decodeAll(given: number[]): string {
+    // Other decoders than the byte-level one break on ids without a token, which a padded vocabulary has.
+    const tokenIds = this.concatenates
+      ? given
+      : given.filter((tokenId) => this.#tokenizer.id_to_token(tokenId) !== undefined);
+    if (tokenIds.length === 0) return '';
     return this.#tokenizer.decode(tokenIds, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   }
 
@@ -65,13 +71,13 @@ export class Tokenizer {
   }
 
   /** Throws `invalid_request_error` when the model has no chat template or the template refuses. */
-  render(messages: readonly ChatMessage[]): string {
+  render(options: RenderOptions): string {
     if (this.#chatTemplate === undefined) {
       throw new ShoalError('invalid_request_error', 'this model has no chat template: send a prompt, not messages', {
         param: 'messages',
       });
     }
-    return this.#chatTemplate.render(messages);
+    return this.#chatTemplate.render(options);
   }
 }
 
