@@ -100,6 +100,11 @@ describe('a start that cannot succeed', () => {
     expect(await ask('/health/ready')).toEqual({ status: 503, text: '{"status":"looking for the model"}' });
     // It can be scraped: a worker that fetches its model is no target that is down.
     expect((await ask('/metrics')).text).toMatch(/^shoal_slots\{model="large"\} 0$/m);
+    // And it is made talkative, not ended, while it waits.
+    child.signal('SIGUSR2');
+    const talkative = () => child.output.includes('"logLevel":"debug"');
+    expect(await waitUntil(talkative, { limitMs: LIMIT_MS, everyMs: 50 }), child.output).toBe(true);
+    expect((await ask('/health/live')).status).toBe(200);
   });
 
   it('every process: a wrong Redis password is said in one line, and waited for', { timeout: 90_000 }, async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import { KNOWN_NAMES } from '@shoal/config';
@@ -10,12 +11,14 @@ import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { Service } from 'kubernetes-models/v1/Service';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { findKubectl } from '../../scripts/deployment-tools.mjs';
 import { runCommand } from '../../scripts/system/bounded.mjs';
 import { unknownIn } from './metric-names.ts';
+import { type RelabelRule, relabelled } from './relabel.ts';
 
 const overlays = fileURLToPath(new URL('../../infra/k8s/overlays', import.meta.url));
+const scraping = fileURLToPath(new URL('../../infra/prometheus/kubernetes.yml', import.meta.url));
 const FETCH_LIMIT_MS = 240_000;
 
 /** The published schema of every kind that the manifests use. */
@@ -43,7 +46,10 @@ interface Manifest {
     selector?: { matchLabels?: Record<string, string> } & Record<string, unknown>;
     scaleTargetRef?: { name: string };
     triggers?: { metadata: { query: string } }[];
-    template?: { metadata: { labels: Record<string, string> }; spec: PodSpec };
+    template?: {
+      metadata: { labels: Record<string, string>; annotations?: Record<string, string> };
+      spec: PodSpec;
+    };
   };
 }
 
@@ -58,6 +64,7 @@ interface PodSpec {
 interface Container {
   name: string;
   image: string;
+  ports?: { containerPort: number }[];
   env?: { name: string; value?: string; valueFrom?: { secretKeyRef: { name: string; key: string } } }[];
   envFrom?: { configMapRef: { name: string } }[];
   startupProbe?: object;
@@ -213,6 +220,28 @@ describe.each(['local', 'production'])('infra/k8s/overlays/%s', (overlay) => {
     }
   });
 
+  it('is scraped under the job names that the alerts ask for, each process once', ({ skip }) => {
+    if (manifests.length === 0) return skip();
+    const scrape = parse(readFileSync(scraping, 'utf8')) as {
+      scrape_configs: { job_name: string; relabel_configs: RelabelRule[] }[];
+    };
+    const scraped = (phase: string) =>
+      scrape.scrape_configs.flatMap(({ job_name: job, relabel_configs: rules }) =>
+        workloads()
+          .flatMap((workload) => discovered(workload, phase))
+          .map((target) => relabelled({ ...target, job }, rules))
+          .filter((target) => target !== undefined)
+          .map(({ job: name, instance, __address__: address }) => `${name} ${instance} ${address}`),
+      );
+    const worker = overlay === 'local' ? 'shoal-worker' : 'shoal-worker-minnow';
+    expect(scraped('Running').sort()).toEqual([
+      'shoal-api shoal-api-0 10.0.0.1:3000',
+      `shoal-worker ${worker}-0 10.0.0.1:9100`,
+    ]);
+    // What is over, or still pulls its image, is not down.
+    expect([...scraped('Pending'), ...scraped('Failed')]).toEqual([]);
+  });
+
   it.runIf(overlay === 'production')('gives every worker a GPU', () => {
     const workers = pods().filter(({ name }) => name.startsWith('shoal-worker'));
     for (const { name, pod } of workers) {
@@ -222,3 +251,21 @@ describe.each(['local', 'production'])('infra/k8s/overlays/%s', (overlay) => {
     }
   });
 });
+
+/** What Prometheus finds of a pod, as labels: one target for each port that it names. */
+function discovered({ metadata, spec }: Manifest, phase: string): Record<string, string>[] {
+  const { labels = {}, annotations = {} } = spec?.template?.metadata ?? {};
+  const named = (kind: string, pairs: Record<string, string>) =>
+    Object.entries(pairs).map(([key, value]) => [
+      `__meta_kubernetes_pod_${kind}_${key.replace(/[^a-zA-Z0-9_]/g, '_')}`,
+      value,
+    ]);
+  const ports = (spec?.template?.spec.containers ?? []).flatMap((container) => container.ports ?? []);
+  return ports.map(({ containerPort }) => ({
+    ...Object.fromEntries([...named('label', labels), ...named('annotation', annotations)]),
+    __meta_kubernetes_pod_name: `${metadata.name}-0`,
+    __meta_kubernetes_pod_phase: phase,
+    __meta_kubernetes_pod_container_port_number: String(containerPort),
+    __address__: `10.0.0.1:${containerPort}`,
+  }));
+}

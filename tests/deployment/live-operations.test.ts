@@ -140,4 +140,21 @@ describe('a cluster that is operated while it runs', () => {
     expect(refusals[1]?.stderr).toContain('started with 4 slots');
     expect(await registry.settings('minnow')).toEqual(before);
   });
+
+  // The last: one worker more is not what the others count.
+  it('makes a worker talkative by a signal', { timeout: 60_000 }, async () => {
+    const quiet = await cluster.addWorker({ LOG_LEVEL: 'warn' });
+    const told = () => quiet.process.output.split('\n').filter((line) => line.includes('"msg":"request"')).length;
+    const answers = async () => {
+      const asked = Array.from({ length: 16 }, () => insist(`${cluster.url}/v1/completions`, body));
+      for (const { status } of await Promise.all(asked)) expect(status).toBe(200);
+    };
+    await answers();
+    expect(told()).toBe(0);
+    quiet.process.signal('SIGUSR2');
+    const talkative = () => quiet.process.output.includes('"logLevel":"debug"');
+    expect(await waitUntil(talkative, { limitMs: FOLLOWS_MS, everyMs: 50 }), quiet.process.output).toBe(true);
+    await answers();
+    expect(await waitUntil(() => told() > 0, { limitMs: FOLLOWS_MS, everyMs: 50 }), quiet.process.output).toBe(true);
+  });
 });

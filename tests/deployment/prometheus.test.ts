@@ -30,10 +30,17 @@ describe('infra/prometheus', () => {
     if (!promtool) console.warn("no promtool can be had here: Prometheus' own opinion of its files is left out");
   }, FETCH_LIMIT_MS);
 
-  it('is accepted by Prometheus', async ({ skip }) => {
+  it.for(['prometheus.yml', 'kubernetes.yml'])('is accepted by Prometheus: %s', async (file, { skip }) => {
     if (!promtool) return skip();
-    const { code, output } = await check(promtool, ['check', 'config', 'prometheus.yml']);
+    const { code, output } = await check(promtool, ['check', 'config', file]);
     expect(code, output).toBe(0);
+  });
+
+  it('scrapes under the job names that the alerts ask for', () => {
+    const asked = alerts.flatMap(({ expr }) => [...expr.matchAll(/job="([^"]+)"/g)].map(([, job]) => job));
+    const { scrape_configs: jobs } = read<{ scrape_configs: { job_name: string }[] }>('prometheus.yml');
+    expect(asked.length).toBeGreaterThan(0);
+    expect(jobs.map(({ job_name }) => job_name)).toEqual(expect.arrayContaining(asked));
   });
 
   it('fires every alert for its reason, and not without it', async ({ skip }) => {

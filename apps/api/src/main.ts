@@ -13,6 +13,7 @@ import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 async function main(): Promise<void> {
   const config = apiConfig();
   const logger = createLogger({ name: 'api', level: config.logLevel });
+  toggleLevelOnSignal(logger);
   const { redisUrl, queuePrefix, maxQueueSize, maxQueueWaitMs, resultTtlS, durability } = config;
   const models = new RedisModels({
     redisUrl,
@@ -53,9 +54,9 @@ async function main(): Promise<void> {
     endpoint: config.otlpEndpoint,
     headers: config.otlpHeaders,
     sample: config.traceSample,
+    logger,
   });
   if (tracing !== undefined) installTracing(server.app, tracing.server);
-  toggleLevelOnSignal(logger);
 
   let closing = false;
   const close = async (signal: string): Promise<void> => {

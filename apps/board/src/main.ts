@@ -9,6 +9,7 @@ import { ModelQueues } from './model-queues.ts';
 async function main(): Promise<void> {
   const config = boardConfig();
   const logger = createLogger({ name: 'board', level: config.logLevel });
+  toggleLevelOnSignal(logger);
   logger.info({ settings: describeConfig(boardTable, config) }, 'starting');
   const { redisUrl, queuePrefix: prefix } = config;
   const health = openHealth({ redisUrl });
@@ -19,7 +20,6 @@ async function main(): Promise<void> {
     fleetPage: () => fleetPage(registry),
     logger,
   });
-  toggleLevelOnSignal(logger);
   health.ping().catch((error: Error) => logger.warn(`not ready: ${error.message}`));
   const onQueue = board.addQueue;
   const { boardReadOnly: readOnly, boardApiUrl: apiUrl } = config;

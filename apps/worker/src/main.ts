@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { ConfigError, type WorkerConfig, workerConfig } from '@shoal/config';
 import { ShoalError } from '@shoal/protocol';
 import { createLogger, type Logger, toggleLevelOnSignal } from '@shoal/telemetry';
@@ -6,9 +8,12 @@ import { EXIT, Worker } from './worker.ts';
 /** One worker process: configuration by environment and `.env`, drain on SIGTERM and SIGINT. */
 async function main(): Promise<void> {
   const config = readConfig();
-  const logger = createLogger({ name: 'worker', level: config.logLevel });
-  const worker = await start(config, logger);
-  toggleLevelOnSignal(worker.logger);
+  const id = `${hostname().slice(0, 32)}-${process.pid}-${randomUUID().slice(0, 4)}`;
+  const fields = { worker: id, model: config.modelName };
+  const logger = createLogger({ name: 'worker', level: config.logLevel, fields });
+  // Before the model is fetched and loaded, which may take long: unheeded, the signal ends a process.
+  toggleLevelOnSignal(logger);
+  const worker = await start(id, config, logger);
   const drain = (signal: NodeJS.Signals): void => {
     logger.info({ signal, timeoutMs: config.drainTimeoutMs }, 'draining: no new jobs; a second signal exits at once');
     process.once(signal, () => process.exit(EXIT.interrupted));
@@ -28,9 +33,9 @@ function readConfig(): Readonly<WorkerConfig> {
   }
 }
 
-async function start(config: Readonly<WorkerConfig>, logger: Logger): Promise<Worker> {
+async function start(id: string, config: Readonly<WorkerConfig>, logger: Logger): Promise<Worker> {
   try {
-    return await Worker.start(config, logger);
+    return await Worker.start({ id, config, logger });
   } catch (error) {
     // What a person can mend is one line; anything else keeps its stack.
     if (error instanceof ShoalError) logger.fatal(error.message);

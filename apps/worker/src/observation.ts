@@ -44,8 +44,9 @@ export class Observation {
   }
 
   static async start(parts: ObservationParts): Promise<Observation> {
+    const { id: instance, logger } = parts;
     const { otlpEndpoint: endpoint, otlpHeaders: headers, traceSample: sample } = parts.config;
-    const tracing = await startTracing({ service: 'shoal-worker', instance: parts.id, endpoint, headers, sample });
+    const tracing = await startTracing({ service: 'shoal-worker', instance, endpoint, headers, sample, logger });
     return new Observation(parts, tracing);
   }
 

@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { describeConfig, type WorkerConfig, workerTable } from '@shoal/config';
 import { type EngineOptions, EngineThread } from '@shoal/engine';
 import type { ResumeLabel, ShoalError, WorkerReport } from '@shoal/protocol';
@@ -23,7 +21,7 @@ import { handle } from './handle.ts';
 import { HealthServer } from './health-server.ts';
 import { byName, LiveSettings, type WorkerTuning } from './live-settings.ts';
 import { locate } from './locate-model.ts';
-import { Observation } from './observation.ts';
+import { Observation, type ObservationParts } from './observation.ts';
 import { StepWatch } from './step-watch.ts';
 
 /** Exit codes of the worker process. */
@@ -73,13 +71,11 @@ export class Worker {
   }
 
   /**
-   * Opens the health port, loads the model, then begins to claim.
+   * Opens the health port, loads the model, then begins to claim. The level of the logger may change.
    *
    * @throws ShoalError when the model cannot be loaded or the health port cannot be had
    */
-  static async start(config: Readonly<WorkerConfig>, processLogger: Logger): Promise<Worker> {
-    const id = `${hostname().slice(0, 32)}-${process.pid}-${randomUUID().slice(0, 4)}`;
-    const logger = processLogger.child({ worker: id, model: config.modelName });
+  static async start({ id, config, logger }: ObservationParts): Promise<Worker> {
     logger.info({ settings: describeConfig(workerTable, config) }, 'starting');
     const observation = await Observation.start({ id, config, logger });
     const { metrics } = observation;
@@ -142,11 +138,6 @@ export class Worker {
     logger.info({ model: config.modelName, ...engine.model, health: health.url }, 'ready');
     const parts = { engine, consumer, registry, redis, health, activity, retire, live, observation };
     return new Worker(parts, config, logger);
-  }
-
-  /** The logger of this worker, whose level may change. */
-  get logger(): Logger {
-    return this.#logger;
   }
 
   /** Stops claiming, finishes what fits the drain timeout, hands the rest back, and frees everything. Idempotent. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { ErrorCode } from '@shoal/protocol';
 import { admitClaim } from './admit-claim.ts';
 import { CancelListener } from './cancel-listener.ts';
 import { connector } from './connection.ts';
@@ -86,6 +87,7 @@ class BulkConsumer implements Consumer, ClaimSource {
       keys: this.#keys,
       settings,
       onRecovered: (jobIds) => this.#jobs.tell({ type: 'recovered', jobIds }),
+      onGivenUp: (jobId) => this.#jobs.tell({ type: 'finished', jobId, outcome: 'failed', code: 'worker_lost' }),
       onError: (message) => this.#complain(message),
     });
     this.#quarantine = new Quarantine({
@@ -224,7 +226,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     const error =
       admission.kind === 'fail' ? admission.error : deferred === undefined ? undefined : workerLost(deferred);
     if (error !== undefined) {
-      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value: JSON.stringify(error) });
+      this.#turnAway({ id, token, replyTo }, { kind: 'failed', value: JSON.stringify(error) }, error.code);
     } else if (admission.kind === 'run') {
       this.#jobs.hold({
         writer: this.#writer,
@@ -244,11 +246,12 @@ class BulkConsumer implements Consumer, ClaimSource {
     }
   }
 
-  #turnAway(claim: { id: string; token: string; replyTo: string }, end: End): void {
+  /** `code`: why, of one that fails. */
+  #turnAway(claim: { id: string; token: string; replyTo: string }, end: End, code?: ErrorCode): void {
     this.#turningAway += 1;
     this.#writer.end(this.#writer.open(claim, 0), end, () => {
       this.#turningAway -= 1;
-      if (end.kind === 'failed') this.#jobs.tell({ type: 'finished', jobId: claim.id, outcome: 'failed' });
+      if (end.kind === 'failed') this.#jobs.tell({ type: 'finished', jobId: claim.id, outcome: 'failed', code });
       this.#released();
     });
   }

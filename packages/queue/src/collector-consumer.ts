@@ -127,7 +127,7 @@ class CollectorConsumer implements Consumer {
       const outbox = this.#writer.open({ id, token, replyTo: admission.replyTo }, 0);
       const end: End = { kind: 'failed', value: JSON.stringify(admission.error) };
       await new Promise((settle) => this.#writer.end(outbox, end, settle));
-      this.#jobs.tell({ type: 'finished', jobId: id, outcome: 'failed' });
+      this.#jobs.tell({ type: 'finished', jobId: id, outcome: 'failed', code: admission.error.code });
       throw new WaitingError();
     }
     const entries = job.attemptsStarted > 1 ? await this.#commands.xrange(this.#keys.log(id), '-', '+') : [];

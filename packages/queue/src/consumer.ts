@@ -1,4 +1,12 @@
-import type { ChosenLogprob, ErrorBody, GenerateRequest, GenerateResult, RunMark, TokensEvent } from '@shoal/protocol';
+import type {
+  ChosenLogprob,
+  ErrorBody,
+  ErrorCode,
+  GenerateRequest,
+  GenerateResult,
+  RunMark,
+  TokensEvent,
+} from '@shoal/protocol';
 
 /** What a request has generated so far, under earlier claims. */
 export interface LoggedTokens {
@@ -58,7 +66,9 @@ export type ConsumerFact =
       type: 'finished';
       jobId: string;
       outcome: 'completed' | 'failed' | 'handed-back' | 'lost';
-      /** From its addition to the queue to this end, in milliseconds; absent for a job that was turned away. */
+      /** Why it failed, if it did. */
+      code?: ErrorCode | undefined;
+      /** From its addition to the queue to this end, in milliseconds; absent for a job that was turned away or given up. */
       totalMs?: number;
     }
   | { type: 'emit'; jobs: number; tokens: number; durationMs: number }

@@ -1,5 +1,6 @@
 import {
   type ErrorBody,
+  type ErrorCode,
   type GenerateRequest,
   type GenerateResult,
   ShoalError,
@@ -23,8 +24,8 @@ export interface HeldJobOptions {
   now: number;
   logged: LoggedTokens;
   traceContext: string | undefined;
-  /** Called once, when the job is no longer held. */
-  onEnd(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void;
+  /** Called once, when the job is no longer held; with the error of one that failed. */
+  onEnd(outcome: 'completed' | 'failed' | 'handed-back' | 'lost', code: ErrorCode | undefined): void;
 }
 
 /** {@link ClaimedJob} over a {@link StepWriter}, whoever claimed it. */
@@ -84,8 +85,8 @@ export class HeldJob implements ClaimedJob {
 
   async fail(error: ErrorBody): Promise<void> {
     const reason = this.#abortedBy;
-    const value = JSON.stringify(reason instanceof ShoalError ? reason.toBody() : error);
-    await this.#end('failed', { kind: 'failed', value });
+    const body = reason instanceof ShoalError ? reason.toBody() : error;
+    await this.#end('failed', { kind: 'failed', value: JSON.stringify(body) }, body.code);
   }
 
   async handBack(): Promise<void> {
@@ -104,18 +105,19 @@ export class HeldJob implements ClaimedJob {
   }
 
   /** The first end counts; whoever tries another waits for it. */
-  #end(outcome: 'completed' | 'failed' | 'handed-back', end: End): Promise<void> {
+  #end(outcome: 'completed' | 'failed' | 'handed-back', end: End, code?: ErrorCode): Promise<void> {
     if (this.#over) return Promise.resolve();
     this.#ended ??= new Promise((resolve) => {
       this.#tellEnded = resolve;
       this.#options.writer.end(this.#options.outbox, end, (written: EndOutcome) => {
-        this.#finish(written === 'done' ? outcome : 'lost');
+        if (written === 'done') this.#finish(outcome, code);
+        else this.#finish('lost');
       });
     });
     return this.#ended;
   }
 
-  #finish(outcome: 'completed' | 'failed' | 'handed-back' | 'lost'): void {
+  #finish(outcome: 'completed' | 'failed' | 'handed-back' | 'lost', code?: ErrorCode): void {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#deadlineTimer);
@@ -123,7 +125,7 @@ export class HeldJob implements ClaimedJob {
     if (outcome === 'lost' || outcome === 'handed-back') {
       this.#abort(new Error(`job ${this.id} is no longer held by this worker: ${outcome}`));
     }
-    this.#options.onEnd(outcome);
+    this.#options.onEnd(outcome, code);
     this.#tellEnded();
   }
 

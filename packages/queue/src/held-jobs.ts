@@ -65,10 +65,10 @@ export class HeldJobs {
       now: options.now,
       logged,
       traceContext: options.traceContext,
-      onEnd: (outcome) => {
+      onEnd: (outcome, code) => {
         this.#extraChoices -= extra;
         if (this.#jobs.get(claim.id) === job) this.#jobs.delete(claim.id);
-        this.tell({ type: 'finished', jobId: claim.id, outcome, totalMs: Math.max(0, Date.now() - queuedAt) });
+        this.tell({ type: 'finished', jobId: claim.id, outcome, code, totalMs: Math.max(0, Date.now() - queuedAt) });
         options.released();
         if (this.#jobs.size === 0) for (const resolve of this.#emptied.splice(0)) resolve();
       },

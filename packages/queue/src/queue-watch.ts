@@ -12,8 +12,12 @@ export interface QueueWatchOptions {
   settings: ConsumerSettings;
   /** Jobs of workers that died were put back. */
   onRecovered(jobIds: string[]): void;
+  /** A job was given up, because workers die of it. */
+  onGivenUp(jobId: string): void;
   onError(message: string): void;
 }
+
+const WatchReply = z.tuple([z.array(z.string()), z.array(z.string())]);
 
 /** The script turns away whoever comes before the interval is over; who comes more often comes soon after it. */
 const LOOKS_PER_INTERVAL = 4;
@@ -52,10 +56,12 @@ export class QueueWatch {
   async #look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
-    const { redis, keys, onRecovered, onError } = this.#options;
+    const { redis, keys, onRecovered, onGivenUp, onError } = this.#options;
     try {
-      const recovered = z.array(z.string()).parse(await WATCH.run(redis, keys.bull, this.#args));
+      const [stalled, givenUp] = WatchReply.parse(await WATCH.run(redis, keys.bull, this.#args));
+      const recovered = stalled.filter((id) => !givenUp.includes(id));
       if (recovered.length > 0) onRecovered(recovered);
+      for (const id of givenUp) onGivenUp(id);
     } catch (error) {
       onError(
         `looking for lost jobs failed: ${error instanceof Error ? error.message.slice(0, 200) : 'unknown error'}`,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, inject, it } from 'vitest';
-import type { ClaimedJob } from './consumer.ts';
+import type { ClaimedJob, ConsumerFact } from './consumer.ts';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { complete, consumerRig, fast, ids, type Started } from './testing/consumer-rig.ts';
@@ -228,6 +228,7 @@ describe('bulk consumer', () => {
       let deaths = 0;
       let deadliness = true;
       let worker: Started | undefined;
+      const workers: Started[] = [];
       const handle = (job: ClaimedJob): void => {
         if (job.id !== 'poison') setTimeout(() => complete(job), 50);
         else if (worker !== undefined && deadliness) {
@@ -239,9 +240,15 @@ describe('bulk consumer', () => {
       const over = async (): Promise<boolean> => (await status('poison')) === 'failed';
       while (!(await over())) {
         worker = start({ ...fast, maxAttempts: 2 }, handle);
+        workers.push(worker);
         await eventually('a death, or the end', async () => worker === undefined || (await over()));
       }
       expect(await events).toMatchObject([{ type: 'failed', error: { code: 'worker_lost' } }]);
+      // Nobody held it: who found it counts it.
+      const failures = (): ConsumerFact[] =>
+        workers.flatMap(({ facts }) => facts.filter((fact) => fact.type === 'finished' && fact.outcome === 'failed'));
+      await eventually('the fact', () => failures().length > 0);
+      expect(failures()).toEqual([{ type: 'finished', jobId: 'poison', outcome: 'failed', code: 'worker_lost' }]);
       worker ??= start(fast, handle);
       await eventually('the good ones', async () =>
         (await Promise.all(good.map(status))).every((each) => each === 'completed'),

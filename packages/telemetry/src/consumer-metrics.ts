@@ -1,3 +1,4 @@
+import type { ErrorCode } from '@shoal/protocol';
 import type { Counter, Histogram } from 'prom-client';
 import { type Instruments, LATENCY_BUCKETS, type MetricTable, RATIO_BUCKETS, STEP_BUCKETS } from './metric.ts';
 
@@ -16,12 +17,15 @@ export interface ConsumerMeasurements {
   consumerErrors: Counter;
 }
 
+/** How a job fails without its caller's doing; alerts follow these. */
+const OUR_FAULTS: readonly ErrorCode[] = ['inference_error', 'worker_lost', 'unavailable'];
+
 export const consumerMetricTable: MetricTable<ConsumerMeasurements> = {
   jobs: {
     name: 'shoal_jobs_total',
-    help: 'Jobs that this worker let go, by outcome: completed, failed, handed-back, lost (its lock lapsed).',
+    help: 'Jobs that this worker let go, by outcome: completed, failed, handed-back, lost (its lock lapsed). Failed ones also by error code; faults of ours are inference_error, worker_lost and unavailable.',
     unit: 'jobs',
-    labels: ['outcome'],
+    labels: ['outcome', 'code'],
   },
   claims: {
     name: 'shoal_claimed_jobs_total',
@@ -45,7 +49,7 @@ export const consumerMetricTable: MetricTable<ConsumerMeasurements> = {
   },
   predictedWaitRatio: {
     name: 'shoal_predicted_wait_ratio',
-    help: 'The wait in the queue that was predicted when a job was submitted, divided by the wait that came.',
+    help: 'The wait in the queue that was predicted when a job was submitted, divided by the wait that came; without jobs for which none was predicted.',
     unit: 'ratio',
     labels: [],
     buckets: RATIO_BUCKETS,
@@ -106,6 +110,7 @@ export function consumerMeasurements({ counter, histogram }: Instruments): Consu
   };
   // A rate needs a zero to rise from: what is rare is there from the start.
   for (const label of ['identical', 'continued']) measurements.resumes.inc({ label }, 0);
-  for (const outcome of ['completed', 'failed', 'handed-back', 'lost']) measurements.jobs.inc({ outcome }, 0);
+  for (const outcome of ['completed', 'handed-back', 'lost']) measurements.jobs.inc({ outcome }, 0);
+  for (const code of OUR_FAULTS) measurements.jobs.inc({ outcome: 'failed', code }, 0);
   return measurements;
 }

@@ -62,7 +62,7 @@ export function toggleLevelOnSignal(logger: Logger): void {
     const level = before ?? 'debug';
     before = before === undefined ? logger.level : undefined;
     logger.level = level;
-    logger.info({ level }, 'log level');
+    logger.info({ logLevel: level }, 'log level');
   });
 }
 

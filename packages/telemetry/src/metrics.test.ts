@@ -88,18 +88,27 @@ test('the consumer’s facts become samples, its errors also log lines', async (
   facts.tell({ type: 'claimed', jobId: 'a', queueMs: 2, redelivered: true, resumedTokens: 4 });
   facts.tell({ type: 'claimed', jobId: 'b', queueMs: -3, redelivered: false, resumedTokens: 0 });
   facts.tell({ type: 'claimed', jobId: 'c', queueMs: 200, redelivered: false, resumedTokens: 0, predictedMs: 150 });
+  // Whoever finds nobody ahead: no wait was predicted.
+  facts.tell({ type: 'claimed', jobId: 'd', queueMs: 0, redelivered: false, resumedTokens: 0, predictedMs: 0 });
   facts.tell({ type: 'finished', jobId: 'a', outcome: 'completed' });
+  facts.tell({ type: 'finished', jobId: 'b', outcome: 'failed', code: 'inference_error' });
+  facts.tell({ type: 'finished', jobId: 'c', outcome: 'failed', code: 'cancelled', totalMs: 500 });
   facts.tell({ type: 'emit', jobs: 2, tokens: 2, durationMs: 1 });
   facts.tell({ type: 'error', message: 'connection lost' });
 
   const text = await metrics.registry.metrics();
-  expect(text).toContain('shoal_request_queue_time_seconds_bucket{le="0.001",model="minnow"} 1\n');
+  expect(text).toContain('shoal_request_queue_time_seconds_bucket{le="0.001",model="minnow"} 2\n');
   expect(text).toContain('shoal_request_queue_time_seconds_sum{model="minnow"} 0.202\n');
   expect(text).toContain('shoal_predicted_wait_ratio_sum{model="minnow"} 0.75\n');
   expect(text).toContain('shoal_predicted_wait_ratio_count{model="minnow"} 1\n');
   expect(text).toContain('shoal_redeliveries_total{model="minnow"} 1\n');
   expect(text).toContain('shoal_resumed_tokens_total{model="minnow"} 4\n');
   expect(text).toContain('shoal_jobs_total{outcome="completed",model="minnow"} 1\n');
+  expect(text).toContain('shoal_jobs_total{outcome="failed",code="inference_error",model="minnow"} 1\n');
+  expect(text).toContain('shoal_jobs_total{outcome="failed",code="cancelled",model="minnow"} 1\n');
+  // There before the first one, so that its rate has something to rise from.
+  expect(text).toContain('shoal_jobs_total{outcome="failed",code="worker_lost",model="minnow"} 0\n');
+  expect(text).toContain('shoal_job_latency_seconds_count{model="minnow",outcome="failed"} 1\n');
   expect(text).toContain('shoal_emit_duration_seconds_count{model="minnow"} 1\n');
   expect(text).toContain('shoal_consumer_errors_total{model="minnow"} 1\n');
   expect(warnings).toEqual(['connection lost']);

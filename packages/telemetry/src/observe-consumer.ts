@@ -20,14 +20,17 @@ function recordFact(fact: ConsumerFact, metrics: WorkerMetrics): void {
       metrics.claims.inc();
       // The two times come from two machines' clocks: a small negative difference is clock skew, not a figure.
       metrics.requestQueueTime.observe(Math.max(0, fact.queueMs) / 1000);
-      if (fact.predictedMs !== undefined) {
+      // Who finds nobody ahead is told no wait; what the claim takes then, beside that zero, is no error of a prediction.
+      if (fact.predictedMs !== undefined && fact.predictedMs > 0) {
         metrics.predictedWaitRatio.observe(fact.predictedMs / Math.max(1, fact.queueMs));
       }
       if (fact.redelivered) metrics.redeliveries.inc();
       metrics.resumedTokens.inc(fact.resumedTokens);
       return;
     case 'finished':
-      metrics.jobs.inc({ outcome: fact.outcome });
+      metrics.jobs.inc(
+        fact.code === undefined ? { outcome: fact.outcome } : { outcome: fact.outcome, code: fact.code },
+      );
       if (fact.totalMs !== undefined) metrics.jobLatency.observe({ outcome: fact.outcome }, fact.totalMs / 1000);
       return;
     case 'recovered':

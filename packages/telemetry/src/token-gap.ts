@@ -5,19 +5,20 @@ import type { EngineFact } from '@shoal/engine';
  * between two decode steps, passes over others' prompts included, but not while nothing decoded.
  */
 export class TokenGap {
-  /** Requests that have begun and not ended. */
-  #running = 0;
+  /** Sequences that have a slot. */
+  #riding = 0;
   #phase: 'prefill' | 'decode' = 'prefill';
   #gapMs = 0;
 
   /** Milliseconds since the token before, when this fact says that a decode step's tokens are there. */
   after(fact: EngineFact): number | undefined {
-    if (fact.type === 'started') this.#running += 1;
-    if (fact.type === 'sequence-finished') this.#running = Math.max(0, this.#running - 1);
+    // Not requests: one has several choices, and one that is cancelled while it waits ends without having begun.
+    if (fact.type === 'joined') this.#riding += 1;
+    if (fact.type === 'left') this.#riding -= 1;
     if (fact.type === 'step') {
       this.#phase = fact.phase;
-      // All that run are in this prefill: nobody waits for a token meanwhile.
-      const nobodyWaits = fact.phase === 'prefill' && fact.batchSize >= this.#running;
+      // All that have a slot are in this prefill: nobody waits for a token meanwhile.
+      const nobodyWaits = fact.phase === 'prefill' && fact.batchSize >= this.#riding;
       this.#gapMs = nobodyWaits ? 0 : this.#gapMs + fact.durationMs;
     }
     if (fact.type !== 'sample') return undefined;

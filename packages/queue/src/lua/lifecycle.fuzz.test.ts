@@ -270,8 +270,8 @@ class RealQueue {
     const args = [...this.#both, 60_000, 10_000, 3_600, 10_000, 3, '{}', 60_000, '{}', this.keys.cancelChannel];
     for (let look = 0; look < 2; look += 1) {
       await this.#redis.del(`${this.keys.bull}stalled-check`);
-      const ids = await WATCH.run(this.#redis, this.keys.bull, args);
-      if (Array.isArray(ids)) found.push(...ids);
+      const [ids] = (await WATCH.run(this.#redis, this.keys.bull, args)) as [unknown[], unknown[]];
+      found.push(...ids);
     }
     return found;
   }

@@ -18,7 +18,7 @@ const SWEEP_AT_ONCE = 256;
  * The regular look after the queue, done by whichever worker comes first in an interval. Arguments: BULL, OWN,
  * LOG_TTL_MS, REPLIES_MAX, RESULT_TTL_S, interval in ms, deaths alone that fail a job, its ErrorBody,
  * RECORD_TTL_MS, ErrorBody of what is past its deadline, cancel channel.
- * Reply: ids of jobs that were found without a living worker.
+ * Reply: ids of jobs that were found without a living worker; ids of those among them that were failed.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
  *   from then on, unless it was claimed ahead of a free slot or may have waited for a turn (below); one that did so while it ran alone often enough is failed.
@@ -39,7 +39,7 @@ ${STOP_JOB}
 ${RECORDS}
 ${bullmqFunction('bullmqMoveStalled', 'moveStalledJobsToWait-9')}
 local now = nowMs()
-if redis.call('EXISTS', BULL .. 'stalled-check') == 1 then return {} end
+if redis.call('EXISTS', BULL .. 'stalled-check') == 1 then return { {}, {} } end
 local last = tonumber(redis.call('GET', OWN .. 'watched') or 0)
 redis.call('SET', OWN .. 'watched', now, 'PX', 600000)
 
@@ -52,12 +52,14 @@ local function markAll()
   end
 end
 
+local failed = {}
 local function failLost(id)
   redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:alone')
   redis.call('LREM', BULL .. 'wait', 1, id)
   redis.call('LPUSH', BULL .. 'active', id)
   addWork(id, -1)
   if finish(id, '0', 'failed', reason, now) == 0 then
+    failed[#failed + 1] = id
     tellEnd(id, requestOf(id).replyTo or '', 'failed', reason)
   end
 end
@@ -146,6 +148,6 @@ for _, set in ipairs({ 'completed', 'failed' }) do
     redis.call('ZREM', BULL .. set, id)
   end
 end
-return stalled
+return { stalled, failed }
 `,
 );

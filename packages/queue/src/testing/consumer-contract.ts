@@ -134,7 +134,9 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       const { facts } = start({}, (job) => void job.fail(error));
       expect(await events).toEqual([{ type: 'failed', error }]);
       expect(await queue.producer.view('a')).toMatchObject({ status: 'failed', error, attempts: 1 });
-      await eventually('the fact', () => facts.some((fact) => fact.type === 'finished' && fact.outcome === 'failed'));
+      await eventually('the fact', () => facts.some((fact) => fact.type === 'finished'));
+      const fact = { type: 'finished', jobId: 'a', outcome: 'failed', code: 'inference_error' };
+      expect(facts).toContainEqual(expect.objectContaining(fact));
     });
 
     it('hands a job back ahead of new ones, and another worker takes it at once', async () => {
@@ -181,12 +183,19 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       );
       await bull.add('generate', 'not even an object', { jobId: 'worse', priority: 1 });
       await submit('good');
-      start({}, answer);
+      const { facts } = start({}, answer);
       await eventually('the good job', async () => (await status('good')) === 'completed');
       expect(await events).toMatchObject([{ type: 'failed', error: { code: 'invalid_request_error' } }]);
       expect(await queue.producer.view('worse')).toMatchObject({
         status: 'failed',
         error: { code: 'invalid_request_error' },
+      });
+      await eventually('all facts', () => facts.filter((fact) => fact.type === 'finished').length === 3);
+      const codes = facts.flatMap((fact) => (fact.type === 'finished' ? [[fact.jobId, fact.code]] : []));
+      expect(Object.fromEntries(codes)).toEqual({
+        bad: 'invalid_request_error',
+        worse: 'invalid_request_error',
+        good: undefined,
       });
       await bull.close();
     });
@@ -240,7 +249,7 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       const events = all('the events of a', queue.replies.listen('a'));
       await submit('a');
       await submit('b');
-      const { jobs } = start({}, (job) => {
+      const { jobs, facts } = start({}, (job) => {
         job.signal.addEventListener('abort', () => void job.complete(sampleResult(0, { finishReason: 'abort' })));
       });
       await eventually('both claims', () => jobs.length === 2);
@@ -249,6 +258,9 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       expect(await status('a')).toBe('cancelled');
       expect(jobs.find((job) => job.id === 'b')?.signal.aborted).toBe(false);
       expect(await queue.producer.cancel('a')).toBe('finished');
+      await eventually('the fact', () => facts.some((fact) => fact.type === 'finished'));
+      const fact = { type: 'finished', jobId: 'a', outcome: 'failed', code: 'cancelled' };
+      expect(facts).toContainEqual(expect.objectContaining(fact));
     });
 
     it('notices a cancellation whose call was lost', async () => {

@@ -12,6 +12,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import { BatchSpans, isBatchSpan } from './batch-spans.ts';
+import { ExportWatch } from './export-watch.ts';
 import { JobSpans } from './job-spans.ts';
 import { ServerSpans } from './server-spans.ts';
 import type { Tracing, TracingOptions } from './start-tracing.ts';
@@ -23,9 +24,12 @@ const EXPORT_INTERVAL_MS = 1_000;
 
 /** Registers the process's tracer provider, so that the queue's producers carry the active trace into their jobs. */
 export function openTracing(options: TracingOptions & { endpoint: string }): Tracing {
-  const { service, instance, endpoint, headers, sample } = options;
+  const { service, instance, endpoint, sample, logger } = options;
   const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
-  const exporter = new OTLPTraceExporter({ url, headers: headersOf(headers), timeoutMillis: EXPORT_TIMEOUT_MS });
+  const headers = headersOf(options.headers);
+  const watch = new ExportWatch({ logger, url, headers, now: () => performance.now() });
+  watch.install();
+  const exporter = watch.over(new OTLPTraceExporter({ url, headers, timeoutMillis: EXPORT_TIMEOUT_MS }));
   const times = { exportTimeoutMillis: EXPORT_TIMEOUT_MS, scheduledDelayMillis: EXPORT_INTERVAL_MS };
   const processor = new BatchSpanProcessor({ exporter, ...times });
   const provider = new TracerProvider({

@@ -1,3 +1,4 @@
+import type { Logger } from '../logger.ts';
 import type { BatchSpans } from './batch-spans.ts';
 import type { JobSpans } from './job-spans.ts';
 import type { ServerSpans } from './server-spans.ts';
@@ -13,6 +14,8 @@ export interface TracingOptions {
   headers?: string | undefined;
   /** Share of the traces begun here that are recorded, 0 … 1. */
   sample: number;
+  /** Told when spans do not arrive, and when they do again. */
+  logger: Pick<Logger, 'info' | 'warn'>;
 }
 
 /** The spans of this process, on their way to a collector. */

@@ -114,5 +114,6 @@ test('a batch without a recorded request has no span', () => {
 });
 
 test('without an endpoint nothing is traced', async () => {
-  expect(await startTracing({ service: 's', instance: 'i', endpoint: undefined, sample: 1 })).toBeUndefined();
+  const logger = { info: () => {}, warn: () => {} };
+  expect(await startTracing({ service: 's', instance: 'i', endpoint: undefined, sample: 1, logger })).toBeUndefined();
 });
