@@ -8,7 +8,8 @@ import { executablePath, openBrowser, picture } from './browser.ts';
 import { ask, insist } from './http.ts';
 
 /** The board's buttons are icons without a name. */
-const icon = (page: Page, name: 'refresh-cw' | 'trash2'): Locator => page.locator(`button:has(svg.lucide-${name})`);
+const icon = (page: Page, name: 'refresh-cw' | 'trash2' | 'files'): Locator =>
+  page.locator(`button:has(svg.lucide-${name})`);
 
 /** What changes a queue is asked for twice. */
 async function confirm(page: Page): Promise<void> {
@@ -114,6 +115,15 @@ describe('the board', () => {
     const after = await queue.getJob(jobId);
     expect(after?.returnvalue.text).toBe(before?.returnvalue.text);
     expect(after?.returnvalue.resumes).toBeUndefined();
+  });
+
+  inBrowser('says why a job is not duplicated', { timeout: 60_000 }, async () => {
+    const { jobId } = await ask(cluster.url, lonePrompt());
+    const page = await openPage(`${cluster.board?.url}/queue/minnow/${jobId}`);
+    await page.getByText(jobId).first().waitFor();
+    await icon(page, 'files').click();
+    await page.getByRole('button', { name: 'Duplicate' }).click();
+    await page.getByText('run a job again with "shoal replay ID"').waitFor();
   });
 
   inBrowser('shows workers and settings', { timeout: 60_000 }, async () => {

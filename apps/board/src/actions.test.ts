@@ -1,11 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import type { GenerateRequest } from '@shoal/protocol';
-import { type ClaimedJob, modelKeys, openBullQueue, openConsumer, openProducer, openRegistry } from '@shoal/queue';
+import { type GenerateRequest, ShoalError } from '@shoal/protocol';
+import {
+  type ClaimedJob,
+  modelKeys,
+  openBullQueue,
+  openConsumer,
+  openJobActions,
+  openProducer,
+  openRegistry,
+} from '@shoal/queue';
 import { createLogger } from '@shoal/telemetry';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { buildBoard } from './board-server.ts';
 import { ModelQueues } from './model-queues.ts';
+import { ShoalQueueAdapter } from './shoal-queue-adapter.ts';
 
 const redisUrl = inject('redisUrl');
 const model = 'minnow';
@@ -44,10 +53,11 @@ async function boardOver() {
     const { queues: shown } = (await board.app.inject({ url: '/api/queues', headers: { authorization } })).json();
     expect(shown).toHaveLength(1);
   }, 5000);
-  return async (path: string): Promise<number> => {
+  const ask = async (method: 'GET' | 'PUT' | 'POST' | 'PATCH', path: string, payload?: object) => {
     const url = `/api/queues/${model}/${path}`;
-    return (await board.app.inject({ method: 'PUT', url, headers: { authorization } })).statusCode;
+    return board.app.inject({ method, url, headers: { authorization }, ...(payload === undefined ? {} : { payload }) });
   };
+  return Object.assign(async (path: string): Promise<number> => (await ask('PUT', path)).statusCode, { ask });
 }
 
 function producer() {
@@ -128,6 +138,73 @@ test('emptying a queue cancels what waits, so that nobody waits for nothing', as
   const views = await Promise.all(['job-1', 'job-2'].map((id) => jobs.view(id)));
   expect(views.map((view) => view?.status)).toEqual(['cancelled', 'cancelled']);
   expect((await jobs.inspect()).waiting.reduce((sum, count) => sum + count, 0)).toBe(0);
+});
+
+test('cleaning what is delayed cancels it, so that nobody waits for nothing', async () => {
+  const press = await boardOver();
+  const bull = openBullQueue({ redisUrl, prefix, model });
+  closers.push(() => bull.close());
+  await bull.add('generate', request, { jobId: 'job-1', delay: 60_000 });
+  expect(await press('clean/delayed')).toBe(200);
+  expect(await producer().view('job-1')).toMatchObject({ status: 'cancelled' });
+});
+
+test('a job that waits is never cleaned away', async () => {
+  const press = await boardOver();
+  const jobs = producer();
+  await jobs.submit(request, { id: 'job-1', priority: 5 });
+  // The board's button spares what came within the last seconds.
+  const later = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 60_000);
+  closers.push(() => later.mockRestore());
+  const { statusCode, body } = await press.ask('PUT', 'clean/prioritized');
+  expect([statusCode, body]).toEqual([400, expect.stringContaining('empty the queue')]);
+  expect(await jobs.view('job-1')).toMatchObject({ status: 'queued' });
+});
+
+test('a job that cannot be cancelled now is not removed behind the back of who waits for it', async () => {
+  const names = { redisUrl, prefix, model };
+  const bull = openBullQueue(names);
+  const actions = openJobActions(names);
+  closers.push(
+    () => bull.close(),
+    () => actions.close(),
+  );
+  await producer().submit(request, { id: 'job-1', priority: 5 });
+  const cancel = async () => {
+    throw new ShoalError('unavailable', 'Redis does not answer');
+  };
+  const adapter = new ShoalQueueAdapter(bull, { actions, producer: { cancel } }, {});
+  await expect(adapter.empty()).rejects.toThrow('Redis does not answer');
+  expect(await bull.getJob('job-1')).toBeDefined();
+});
+
+test('what is shown of a request is never written, neither over it nor as another', async () => {
+  const press = await boardOver();
+  const bull = openBullQueue({ redisUrl, prefix, model });
+  closers.push(() => bull.close());
+  const messages = [{ role: 'user' as const, content: 'x'.repeat(5_000) }];
+  const { prompt: _, ...rest } = request;
+  await producer().submit({ ...rest, messages }, { id: 'job-1', priority: 5 });
+  const { job } = (await press.ask('GET', 'job-1')).json();
+  const refused = [403, expect.stringMatching(/readable and cut.*ask the API/)];
+
+  const updated = await press.ask('PATCH', 'job-1/update-data', { jobData: job.data });
+  expect([updated.statusCode, updated.json().message]).toEqual(refused);
+  expect((await bull.getJob('job-1'))?.data).toMatchObject({ v: 1, messages });
+
+  const added = await press.ask('POST', 'add', { name: job.name, data: job.data, options: {} });
+  expect([added.statusCode, added.json().message]).toEqual(refused);
+  expect(await bull.count()).toBe(1);
+});
+
+test('a queue is not obliterated: whoever waits for its jobs would never hear of it', async () => {
+  const press = await boardOver();
+  const jobs = producer();
+  await jobs.submit(request, { id: 'job-1', priority: 5 });
+  expect(await press('pause')).toBe(200);
+  const { statusCode, body } = await press.ask('PUT', 'obliterate', { force: true });
+  expect([statusCode, body]).toEqual([403, expect.stringContaining('press Empty')]);
+  expect(await jobs.view('job-1')).toMatchObject({ status: 'queued' });
 });
 
 test('a paused queue gives nothing out, and says so; resumed, it does', async () => {

@@ -119,6 +119,76 @@ test('a change that another site asks for is refused', async () => {
   expect((await from('same-origin')).statusCode).toBe(200);
 });
 
+/** A board whose log lines are kept, on a clock that stands, and whose page of workers fails. */
+async function watchedBoard() {
+  const lines: string[] = [];
+  const clock = { now: 0 };
+  const written = createLogger({ name: 'board', level: 'warn', destination: { write: (line) => lines.push(line) } });
+  const deps = { ping: async () => {}, now: () => clock.now, logger: written };
+  const fleetPage = async () => {
+    throw new TypeError('a secret prompt');
+  };
+  const { app } = await buildBoard({ config, fleetPage, ...deps });
+  closers.push(() => app.close());
+  return { app, clock, lines };
+}
+
+test('after ten wrong passwords at once an address is refused for a minute, and told until when', async () => {
+  const { app, clock } = await watchedBoard();
+  const from = (remoteAddress: string, password: string) =>
+    app.inject({ url: '/', headers: login('admin', password), remoteAddress });
+  const wrong = await Promise.all(Array.from({ length: 30 }, () => from('192.0.2.1', 'correct hors')));
+  expect(wrong.filter(({ statusCode }) => statusCode === 401)).toHaveLength(10);
+  clock.now = 15_500;
+  const refused = await from('192.0.2.1', 'correct horse');
+  expect([refused.statusCode, refused.headers['retry-after']]).toEqual([429, '45']);
+  expect(refused.json().error).toContain('try again in 45 s');
+  // Who gives no password guesses none.
+  expect((await app.inject({ url: '/', remoteAddress: '192.0.2.1' })).statusCode).toBe(401);
+  expect((await from('192.0.2.2', 'correct horse')).statusCode).toBe(200);
+  clock.now = 60_000;
+  expect((await from('192.0.2.1', 'correct horse')).statusCode).toBe(200);
+});
+
+test('a refused login and a failure are logged, without anything of what was sent', async () => {
+  const { app, lines } = await watchedBoard();
+  await app.inject({ url: '/?my-query', headers: login('my-user', 'my-password') });
+  await app.inject({ url: '/', headers: { authorization: 'Basic my-nonsense' } });
+  await app.inject({ url: '/?no-credentials' });
+  await app.inject({ url: '/fleet?my-query', headers });
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { level: 40, msg: expect.stringContaining('login refused'), remoteAddress: '127.0.0.1', wrongInAMinute: 1 },
+    { level: 40, msg: expect.stringContaining('login refused'), remoteAddress: '127.0.0.1', wrongInAMinute: 2 },
+    { level: 40, msg: 'request failed', method: 'GET', route: '/fleet', status: 500, error: 'TypeError' },
+  ]);
+  expect(JSON.parse(lines[2] ?? '').at[0]).toContain('board.test.ts');
+  expect(lines.join()).not.toMatch(/my-|horse|secret/);
+});
+
+test('no answer may be framed by another page, nor read as another type', async () => {
+  const { app } = await watchedBoard();
+  const cases = {
+    ...{
+      '/': 200,
+      '/health/live': 200,
+      '/static/images/logo.svg': 200,
+      '/api/queues': 200,
+      '/api/queues/x/metrics': 404,
+    },
+    ...{ '/fleet': 500, '/nowhere': 404, '/%E0': 400, [`/queue/${'x'.repeat(200)}`]: 414 },
+  };
+  for (const [url, status] of Object.entries(cases)) {
+    const answer = await app.inject({ url, headers });
+    expect([url, answer.statusCode]).toEqual([url, status]);
+    expect(answer.headers, url).toMatchObject({
+      'x-frame-options': 'DENY',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "frame-ancestors 'none'",
+    });
+  }
+  expect((await app.inject('/')).headers).toMatchObject({ 'x-frame-options': 'DENY' });
+});
+
 test('a registry that cannot be read is reported once, and tried again', async () => {
   const warnings: unknown[] = [];
   let failing = true;

@@ -8,14 +8,17 @@ export function sameSecret(given: string, expected: string): boolean {
 
 /**
  * True for a change that another site asked for in the user's name: browsers send the login along with any request, and
- * say where it came from (`origin`, and newer ones `sec-fetch-site`). What is no browser says neither.
+ * say where it came from. What is no browser says nothing.
+ *
+ * `sec-fetch-site` alone decides where it tells of a site: no page can forge it, and the browser compared what it saw
+ * itself, whatever `host` a proxy passes on. `none` tells of no site (an extension may ask so, or the address bar), and
+ * browsers leave it out over plain http to another machine: then `origin` must be ours.
  */
 export function isForeignChange(request: Pick<FastifyRequest, 'method' | 'headers'>): boolean {
   if (request.method === 'GET' || request.method === 'HEAD') return false;
-  const { origin, host } = request.headers;
-  if (origin !== undefined && !isOriginOf(origin, host)) return true;
-  const site = request.headers['sec-fetch-site'];
-  return site !== undefined && site !== 'same-origin' && site !== 'none';
+  const { origin, host, 'sec-fetch-site': site } = request.headers;
+  if (site !== undefined && site !== 'none') return site !== 'same-origin';
+  return origin !== undefined && !isOriginOf(origin, host);
 }
 
 /** Behind a proxy the scheme may differ; the name and port that the browser asked for do not. */

@@ -1,7 +1,7 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ShoalError } from '@shoal/protocol';
 import type { JobActions, Producer } from '@shoal/queue';
-import type { Job, Queue } from 'bullmq';
+import type { Job, JobType, Queue } from 'bullmq';
 
 type CleanedStatus = Parameters<BullMQAdapter['clean']>[0];
 type BoardOptions = ConstructorParameters<typeof BullMQAdapter>[1];
@@ -39,14 +39,22 @@ export class ShoalQueueAdapter extends BullMQAdapter {
     return (await super.getJobs(...asked)).map((job) => this.#careful(job));
   }
 
+  /** What has ended is removed; what is delayed still has somebody who waits for it, and is cancelled as `empty` does. */
   override async clean(status: CleanedStatus, graceTimeMs: number): Promise<void> {
+    if (status === 'delayed') return this.#cancelAll(['delayed']);
+    // Bull Board passes on whatever stands in the path.
+    if (status !== 'completed' && status !== 'failed') throw notCleaned();
     await this.#actions.forget(await this.#queue.clean(graceTimeMs, Number.MAX_SAFE_INTEGER, status));
   }
 
   /** Empties the queue: nobody waits for nothing. The jobs stay on the board, as cancelled. */
   override async empty(): Promise<void> {
+    await this.#cancelAll(['waiting', 'prioritized', 'delayed']);
+  }
+
+  async #cancelAll(states: JobType[]): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const waiting = await this.#queue.getJobs(['waiting', 'prioritized', 'delayed'], 0, AT_ONCE - 1);
+      const waiting = await this.#queue.getJobs(states, 0, AT_ONCE - 1);
       if (waiting.length === 0) return;
       await Promise.all(waiting.map((job) => this.#cancelOrRemove(job)));
     }
@@ -68,19 +76,26 @@ export class ShoalQueueAdapter extends BullMQAdapter {
     return job;
   }
 
-  /** BullMQ's own ids are numbers, which no reader of Shoal's can wait for. */
-  async #cancel(job: Job): Promise<void> {
+  /** Returns whether the job can be cancelled: BullMQ's own ids are numbers, which no reader of Shoal's can wait for. */
+  async #cancel(job: Job): Promise<boolean> {
     try {
       await this.#producer.cancel(idOf(job));
+      return true;
     } catch (error) {
-      if (!(error instanceof ShoalError && error.code === 'invalid_request_error')) throw error;
+      if (error instanceof ShoalError && error.code === 'invalid_request_error') return false;
+      throw error;
     }
   }
 
-  /** A job that is none of Shoal's has an id that cannot be cancelled. */
   async #cancelOrRemove(job: Job): Promise<void> {
-    await this.#producer.cancel(idOf(job)).catch(() => job.remove());
+    if (!(await this.#cancel(job))) await job.remove();
   }
+}
+
+/** With the status that Bull Board answers with. */
+function notCleaned(): Error {
+  const message = 'only completed, failed and delayed jobs are cleaned; empty the queue to cancel what waits';
+  return Object.assign(new Error(message), { statusCode: 400 });
 }
 
 function idOf(job: Job): string {

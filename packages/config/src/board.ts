@@ -49,6 +49,6 @@ export const boardSettings: SettingsTable<BoardOnlyConfig> = {
     env: 'BOARD_API_URL',
     default: undefined,
     defaultText: 'none: no links',
-    doc: 'Where the browsers of the board’s users reach the API: each job then links to its events.',
+    doc: 'Where the browsers of the board’s users reach the API: each job then links to its events. Browsers send no key along: leave it unset where `API_KEYS` is set, as there the API answers such links with 401.',
   },
 };
