@@ -77,10 +77,8 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     socket.destroy();
     return;
   }
-  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'this is not a well-formed HTTP request'];
-  const body = JSON.stringify({
-    error: { message, type: 'invalid_request_error', param: null, code: 'invalid_request_error' },
-  });
+  const [status, code, message] = CLIENT_ERRORS[error.code ?? ''] ?? NOT_HTTP;
+  const body = JSON.stringify({ error: { message, type: ERROR_TABLE[code].type, param: null, code } });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/json; charset=utf-8',
@@ -90,7 +88,13 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
-const CLIENT_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'the request headers are too large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to arrive'],
+type ClientError = readonly [status: number, code: ErrorCode, message: string];
+
+const NOT_HTTP: ClientError = [400, 'invalid_request_error', 'this is not a well-formed HTTP request'];
+
+const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
+  HPE_HEADER_OVERFLOW: [431, 'invalid_request_error', 'the request headers are too large'],
+  // Nothing of it was looked at, and it need not be its sender's fault: a request may meet the end of an idle connection,
+  // and a server that stood still finds everything late.
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'unavailable', 'the request took too long to arrive; send it again'],
 };

@@ -85,6 +85,8 @@ test.each<[what: string, bytes: string | Buffer, status: number]>([
   const response = await exchange(port, bytes);
   expect(statusOf(response)).toBe(status);
   if (status >= 400) expect(JSON.parse(response.slice(response.indexOf('\r\n\r\n')))).toMatchObject({ error: {} });
+  // Clients send again what is `unavailable`: that is right where nothing of a request was looked at.
+  if (status === 408) expect(response).toContain('"code":"unavailable"');
   await expectStillServing();
 });
 
