@@ -52,6 +52,14 @@ export const engineMutants = [
     tests: [SLOT_TEST, SCHEDULER_TEST],
   },
   {
+    name: 'copy-that-failed-forgotten',
+    breaks: 'The same answer: where a row could not be copied, nobody goes on over what another left there.',
+    file: 'packages/engine/src/run-plan.ts',
+    search: 'if (cause instanceof CacheLost) throw cause;',
+    replace: 'if (cause instanceof Error) throw cause;',
+    tests: ['packages/engine/src/run-failure.test.ts'],
+  },
+  {
     name: 'tail-of-a-row-kept',
     breaks: 'Bounded: a short row that moves over a long one leaves nothing of it in memory.',
     file: 'packages/engine/src/kv-cache/kv-slabs.ts',

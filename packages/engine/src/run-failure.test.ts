@@ -60,28 +60,35 @@ describe.each(['continuous', 'static'] as const)('a run that fails, %s', (batchi
   });
 
   it.each([
-    ['once', 1],
-    ['always', Number.POSITIVE_INFINITY],
-  ])('because a row could not be copied, %s, goes on from the tokens: none is lost or wrong', async (_, times) => {
-    const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
-    let failures = 0;
-    scripted.runner.beforeCopy = () => {
-      if (++failures <= times) throw new OrtError('out_of_memory', 'no memory for a copy');
-    };
-    // Of lengths that differ, so that rows leave and others move into their places.
-    const texts = LETTERS.map((letter, i) => letter.repeat(5 + 3 * i));
-    const answers = await Promise.all(
-      texts.map((text, i) => readAnswer(scripted.engine.generate(echoRequest(`${i}`, text)))),
-    );
-    expect(answers.map(({ text }) => text)).toEqual(texts);
-    expect(failures).toBeGreaterThan(0);
-    // Fewer rows each time, until there is nothing to copy.
-    const lost = scripted.facts.filter((fact) => fact.type === 'run-failed').length;
-    expect(lost).toBe(times === 1 ? 1 : 3);
-    expect(scripted.engine.stats()).toMatchObject({ waiting: 0, running: 0, kvUsedTokens: 0 });
-    const left = scripted.facts.filter((fact) => fact.type === 'left').length;
-    expect(left).toBe(scripted.facts.filter((fact) => fact.type === 'joined').length);
-  });
+    ['once, on a device', 1, 'later'],
+    ['always, on a device', Number.POSITIVE_INFINITY, 'later'],
+    ['once, in host memory', 1, 'at once'],
+    ['always, in host memory', Number.POSITIVE_INFINITY, 'at once'],
+  ] as const)(
+    'because a row could not be copied, %s, goes on from the tokens: none is lost or wrong',
+    async (...given) => {
+      const [, times, copiesFail] = given;
+      const scripted = scriptedEngine({ batching, maxBatchSize: 8 });
+      scripted.runner.copiesFail = copiesFail;
+      let failures = 0;
+      scripted.runner.beforeCopy = () => {
+        if (++failures <= times) throw new OrtError('out_of_memory', 'no memory for a copy');
+      };
+      // Of lengths that differ, so that rows leave and others move into their places.
+      const texts = LETTERS.map((letter, i) => letter.repeat(5 + 3 * i));
+      const answers = await Promise.all(
+        texts.map((text, i) => readAnswer(scripted.engine.generate(echoRequest(`${i}`, text)))),
+      );
+      expect(answers.map(({ text }) => text)).toEqual(texts);
+      expect(failures).toBeGreaterThan(0);
+      // Fewer rows each time, until there is nothing to copy.
+      const lost = scripted.facts.filter((fact) => fact.type === 'run-failed').length;
+      expect(lost).toBe(times === 1 ? 1 : 3);
+      expect(scripted.engine.stats()).toMatchObject({ waiting: 0, running: 0, kvUsedTokens: 0 });
+      const left = scripted.facts.filter((fact) => fact.type === 'left').length;
+      expect(left).toBe(scripted.facts.filter((fact) => fact.type === 'joined').length);
+    },
+  );
 
   it('because it was ended from outside fails all that were in it, at once', async () => {
     const scripted = scriptedEngine({ batching, maxBatchSize: 8 });

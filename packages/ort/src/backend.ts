@@ -129,7 +129,12 @@ export interface OrtTensor<T extends ElementType = ElementType> extends Disposab
   readonly byteLength: number;
   readonly disposed: boolean;
 
-  /** The elements, row-major, readable and writable in place: no copy is made, and the same array comes each time. */
+  /**
+   * The elements, row-major, readable and writable in place: no copy is made, and the same array comes each time.
+   *
+   * @throws OrtError `disposed`, `not_on_host`; `not_implemented` for more bytes than an array of this Node.js may have
+   * (4 GiB in Node.js 20): look at views of a larger tensor, or copy from it
+   */
   readonly data: ElementArrays[T];
 
   /**

@@ -1,5 +1,7 @@
 import { loadOrt, type OrtTensor } from '@shoal/ort';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CacheTensors } from '../model-runner/concat/cache-tensors.ts';
+import { RowCache } from '../model-runner/concat/row-cache.ts';
 import type { GraphSignature } from '../model-runner/graph-signature.ts';
 import { KvSlabs } from './kv-slabs.ts';
 
@@ -124,5 +126,54 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('the memo
     expect(once).toBe(2 * HEADS);
     slabs.giveBack(1, 0);
     expect(calls).toBe(once);
+  });
+});
+
+// Reserved, not touched: what is written takes a few pages.
+describe('slabs of more than 4 GiB, which is more than an array can show', () => {
+  /** 512 MiB a row: the last of nine rows begins at 4 GiB. */
+  const [LONG, LAST] = [2 ** 22, 8];
+  let large: KvSlabs;
+
+  beforeEach(async () => {
+    const ort = await loadOrt({ backend: 'capi' });
+    large = new KvSlabs({
+      signature: SIGNATURE,
+      slots: LAST + 1,
+      length: LONG,
+      allocate: (type, shape) => ort.allocate(type, shape),
+    });
+    return () => large.dispose();
+  });
+
+  /** The elements of position 0 of a head, in each slab. */
+  function first(row: number, head: number): Float32Array[] {
+    return large.tensors.map(({ tensor }) => {
+      using view = tensor.view((row * HEADS + head) * LONG * SIZE, [SIZE]);
+      if (!(view.data instanceof Float32Array)) throw new Error('no float32');
+      return view.data;
+    });
+  }
+
+  it('copy their rows', () => {
+    for (const [slab, elements] of first(LAST, 1).entries()) elements.fill(5 + slab);
+    large.copyRow(LAST, 0, 1);
+    expect(first(0, 1).map(([value]) => value)).toEqual([5, 6]);
+    first(0, 1)[0]?.fill(7);
+    large.copyRow(0, LAST, 1);
+    expect(first(LAST, 1).map(([value]) => value)).toEqual([7, 6]);
+  });
+
+  it('give and take the rows of a pass', async () => {
+    const ort = await loadOrt({ backend: 'capi' });
+    using pass = ort.allocate('float32', [2, HEADS, 3, SIZE]);
+    const tensors = new CacheTensors(3, [pass, pass]);
+    const cache = new RowCache(large, SIGNATURE);
+    pass.data.fill(9);
+    cache.store(tensors, 1, 2, 1, LAST, 0);
+    expect(first(LAST, 1).map(([value]) => value)).toEqual([9, 9]);
+    cache.load(LAST, 1, tensors, 0);
+    const positions = Array.from({ length: 2 * 3 }, (_, position) => pass.data[position * SIZE]);
+    expect(positions).toEqual([9, 0, 0, 9, 0, 0]);
   });
 });

@@ -103,12 +103,12 @@ export class KvSlabs implements CacheRows {
     };
   }
 
+  // No copy goes through `data`: a slab may be longer than an array can be.
   copyRow(from: number, to: number, positions: number): void {
     for (const { tensor } of this.#slabs) {
-      const { data } = tensor;
       for (let head = 0; head < this.#kvHeads; head++) {
-        const source = this.#offset(from, head, 0);
-        data.copyWithin(this.#offset(to, head, 0), source, source + positions * this.#headSize);
+        const [source, target] = [this.#offset(from, head, 0), this.#offset(to, head, 0)];
+        tensor.copyFrom(tensor, source, target, positions * this.#headSize);
       }
     }
     this.#touch(to, positions);
@@ -117,14 +117,11 @@ export class KvSlabs implements CacheRows {
 
   /** Copies all rows into slabs of longer rows. */
   copyInto(target: KvSlabs): void {
+    const size = this.length * this.#headSize;
     for (const [index, { tensor }] of this.#slabs.entries()) {
-      const grown = target.#slabs[index]?.tensor.data;
+      const grown = target.#slabs[index]?.tensor;
       for (let block = 0; block < this.#slots * this.#kvHeads; block++) {
-        const size = this.length * this.#headSize;
-        for (let i = 0; i < size; i++) {
-          const value = tensor.data[block * size + i];
-          if (grown !== undefined && value !== undefined) grown[block * target.length * target.#headSize + i] = value;
-        }
+        grown?.copyFrom(tensor, block * size, block * target.length * target.#headSize, size);
       }
     }
     target.#touched.fill(this.length);

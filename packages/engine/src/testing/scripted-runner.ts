@@ -28,8 +28,10 @@ export class ScriptedRunner implements ModelRunner {
   readonly runs: { phase: Pass; rows: number; tokens: number }[] = [];
   /** Called before each run; what it throws is the run's failure. */
   beforeRun: ((phase: Pass, rows: number) => void | Promise<void>) | undefined;
-  /** Called for each copy of a row; what it throws is the failure of the next run, as on a device. */
+  /** Called for each copy of a row; what it throws is the failure of the copy or, as on a device, of the next run. */
   beforeCopy: (() => void) | undefined;
+  /** Whether a copy fails when it is asked for, as in host memory, or later, as on a device. */
+  copiesFail: 'at once' | 'later' = 'later';
   /** Called with the histories of the rows that were just written; what it throws is the run's failure. */
   afterWrite: ((histories: readonly (readonly number[])[]) => void) | undefined;
   /** Lets a run take time: told of what was computed, once it was. */
@@ -85,6 +87,7 @@ export class ScriptedRunner implements ModelRunner {
     try {
       if (this.#failedCopy === undefined) this.beforeCopy?.();
     } catch (cause) {
+      if (this.copiesFail === 'at once') throw cause;
       this.#failedCopy = { cause };
     }
     if (this.#failedCopy !== undefined) return;

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -113,6 +114,21 @@ test('a tensor may pass 2 GiB', async () => {
   using slab = ort.allocate('float32', [3, 2 ** 28]);
   slab.data[3 * 2 ** 28 - 1] = 5;
   expect(slab.view(3 * 2 ** 28 - 1, [1]).data[0]).toBe(5);
+});
+
+test('a tensor may pass 4 GiB, which an array may not everywhere: its views have arrays, and it is copied', async () => {
+  const ort = await loadOrt({ backend: 'capi' });
+  const elements = 2 ** 30 + 2 ** 10;
+  using slab = ort.allocate('float32', [elements]);
+  using start = slab.view(0, [1]);
+  using end = slab.view(elements - 1, [1]);
+  end.data[0] = 5;
+  slab.copyFrom(slab, elements - 1, 0, 1);
+  expect(start.data[0]).toBe(5);
+  expect(slab.view(elements - 1, [1]).data[0]).toBe(5);
+  if (slab.byteLength > constants.MAX_LENGTH) {
+    expect(() => slab.data).toThrow(expect.objectContaining({ code: 'not_implemented' }));
+  }
 });
 
 test('more memory than the system has is out_of_memory', async () => {

@@ -60,7 +60,8 @@ export class CapiTensor<T extends ElementType = ElementType> implements OrtTenso
     this.#assertAlive();
     if (this.#data === undefined) {
       const { array, bytes } = ELEMENT_TYPES[this.type];
-      this.#data = new array(this.block.buffer, this.#byteOffset, this.byteLength / bytes);
+      const [buffer, byteOffset] = this.block.show(this.#byteOffset, this.byteLength);
+      this.#data = new array(buffer, byteOffset, this.byteLength / bytes);
     }
     return this.#data;
   }

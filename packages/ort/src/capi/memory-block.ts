@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import koffi from 'koffi';
 import type { MemoryLocation } from '../backend.ts';
 import { Lifetime } from '../lifetime.ts';
@@ -16,7 +17,7 @@ export interface MemoryBlockOptions {
   pageable: boolean;
 }
 
-/** Memory that tensors lie in, wherever it came from. One array buffer shows all of it. */
+/** Memory that tensors lie in, wherever it came from. One array buffer shows all of it, unless that is too much. */
 export class MemoryBlock {
   readonly address: Pointer;
   readonly byteLength: number;
@@ -38,11 +39,21 @@ export class MemoryBlock {
     });
   }
 
-  /** @throws OrtError `disposed`, `not_on_host` */
-  get buffer(): ArrayBuffer {
+  /**
+   * An array buffer that shows a range of it, and the byte of that buffer at which the range begins.
+   *
+   * @throws OrtError `disposed`, `not_on_host`; `not_implemented` when the range is longer than an array buffer may be
+   */
+  show(byteOffset: number, byteLength: number): [buffer: ArrayBuffer, byteOffset: number] {
     this.#assertReadable();
+    // Node.js ends the process when it is asked for a longer one.
+    if (byteLength > constants.MAX_LENGTH) {
+      const fault = `an array over ${byteLength} bytes is longer than the ${constants.MAX_LENGTH} of this Node.js`;
+      throw new OrtError('not_implemented', `${fault}: read a view of the tensor, or copyFrom it`);
+    }
+    if (this.byteLength > constants.MAX_LENGTH) return [koffi.view(this.addressAt(byteOffset), byteLength), 0];
     this.#buffer ??= koffi.view(this.address, this.byteLength);
-    return this.#buffer;
+    return [this.#buffer, byteOffset];
   }
 
   /**

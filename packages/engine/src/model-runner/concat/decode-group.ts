@@ -1,8 +1,9 @@
 import type { OrtBackend, OrtBinding, OrtSession, OrtTensor } from '@shoal/ort';
 import { Disposables } from '../disposables.ts';
 import type { GraphSignature } from '../graph-signature.ts';
+import { CacheTensors } from './cache-tensors.ts';
 import { bindPast, bindPresent, type PassFeeds } from './pass-bindings.ts';
-import type { PassCache, RowCache } from './row-cache.ts';
+import type { RowCache } from './row-cache.ts';
 
 /** One row of a decode step. */
 export interface DecodeRow {
@@ -34,8 +35,8 @@ export class DecodeGroup {
   readonly #options: DecodeGroupOptions;
   readonly #owned = new Disposables();
   readonly #feeds: PassFeeds;
-  readonly #past: PassCache;
-  readonly #present: PassCache;
+  readonly #past: CacheTensors;
+  readonly #present: CacheTensors;
   readonly #binding: OrtBinding;
   /** What each row of the tensors holds. */
   readonly #held: { slot: number; version: number; past: number }[] = [];
@@ -96,12 +97,12 @@ export class DecodeGroup {
     this.#owned[Symbol.dispose]();
   }
 
-  #allocate(length: number): PassCache {
+  #allocate(length: number): CacheTensors {
     const { ort, signature, size } = this.#options;
     const { kvHeads, headSize, cacheType } = signature;
     const tensors = signature.layers.flatMap(() =>
       [0, 1].map(() => this.#owned.use(ort.allocate(cacheType, [size, kvHeads, length, headSize]))),
     );
-    return { length, tensors };
+    return new CacheTensors(length, tensors);
   }
 }

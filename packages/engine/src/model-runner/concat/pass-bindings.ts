@@ -1,6 +1,6 @@
 import type { OrtBinding, OrtTensor } from '@shoal/ort';
 import type { GraphSignature } from '../graph-signature.ts';
-import type { PassCache } from './row-cache.ts';
+import type { CacheTensors } from './cache-tensors.ts';
 
 /** What a pass takes besides the cache; a graph is given those that it has inputs for. */
 export interface PassFeeds {
@@ -16,7 +16,7 @@ export interface PassFeeds {
   useCache: OrtTensor<'bool'>;
 }
 
-export function bindPast(binding: OrtBinding, signature: GraphSignature, feeds: PassFeeds, past: PassCache): void {
+export function bindPast(binding: OrtBinding, signature: GraphSignature, feeds: PassFeeds, past: CacheTensors): void {
   binding.bindInput('input_ids', feeds.ids);
   binding.bindInput('attention_mask', feeds.mask);
   if (signature.positionIds) binding.bindInput('position_ids', feeds.positions);
@@ -28,7 +28,7 @@ export function bindPast(binding: OrtBinding, signature: GraphSignature, feeds: 
   }
 }
 
-export function bindPresent(binding: OrtBinding, signature: GraphSignature, present: PassCache): void {
+export function bindPresent(binding: OrtBinding, signature: GraphSignature, present: CacheTensors): void {
   for (const [index, name] of presentNames(signature).entries()) binding.bindOutput(name, present.tensors[index]);
 }
 

@@ -1,8 +1,9 @@
 import type { OrtBackend, OrtBinding, OrtSession, OrtTensor } from '@shoal/ort';
 import { Disposables } from '../disposables.ts';
 import type { GraphSignature } from '../graph-signature.ts';
+import { CacheTensors } from './cache-tensors.ts';
 import { bindPast, bindPresent, type PassFeeds } from './pass-bindings.ts';
-import type { PassCache, RowCache } from './row-cache.ts';
+import type { RowCache } from './row-cache.ts';
 
 export interface PrefillPass {
   ort: OrtBackend;
@@ -24,10 +25,10 @@ export interface PrefillPass {
 export async function runPrefillPass(pass: PrefillPass): Promise<void> {
   const { ort, session, signature, cache, start, steps, rows } = pass;
   using own = new Disposables();
-  const allocate = (length: number): PassCache => {
+  const allocate = (length: number): CacheTensors => {
     const shape = [rows.length, signature.kvHeads, length, signature.headSize];
     const tensors = signature.layers.flatMap(() => [0, 1].map(() => own.use(ort.allocate(signature.cacheType, shape))));
-    return { length, tensors };
+    return new CacheTensors(length, tensors);
   };
   const past = allocate(start);
   for (const [row, { slot }] of rows.entries()) cache.load(slot, start, past, row);
