@@ -81,13 +81,15 @@ export class CapiBinding implements OrtBinding {
       for (const lifetime of pinned) lifetime.pin();
       try {
         api.check(await runOnPoolThread(api, session, control.handle, this.#binding));
+        // What was disposed meanwhile is freed with its last pin, and its results with it: nobody can fetch them.
+        if (!this.#lifetime.disposed) this.#collectResults();
       } finally {
         for (const lifetime of pinned) lifetime.unpin();
       }
     } else {
       api.check(api.runWithBinding(session, control.handle, this.#binding));
+      this.#collectResults();
     }
-    this.#collectResults();
   }
 
   output(name: string): OrtTensor {
@@ -143,11 +145,17 @@ export class CapiBinding implements OrtBinding {
     const list = api.make((out) => api.getBoundOutputValues(this.#binding, allocator, out, count));
     const values = koffi.decode(list, koffi.array('void *', Number(count[0]))) as Pointer[];
     api.check(api.allocatorFree(allocator, list));
-    for (const [index, [name, bound]] of [...this.#outputs].entries()) {
-      const value = values[index];
-      if (value === undefined) throw new OrtError('fail', `ONNX Runtime gave no value for output "${name}"`);
-      if (bound === undefined) this.#results.set(name, adopt(api, value, this.#o.hostInfo));
-      else api.releaseValue(value);
+    try {
+      for (const [name, bound] of this.#outputs) {
+        const value = values.shift();
+        if (value === undefined) throw new OrtError('fail', `ONNX Runtime gave no value for output "${name}"`);
+        if (bound === undefined) this.#results.set(name, adopt(api, value, this.#o.hostInfo));
+        else api.releaseValue(value);
+      }
+    } catch (cause) {
+      for (const value of values) api.releaseValue(value);
+      this.#disposeResults();
+      throw cause;
     }
     // Otherwise the binding would keep its references until the next run.
     for (const [name, bound] of this.#outputs) {
@@ -161,23 +169,35 @@ export class CapiBinding implements OrtBinding {
   }
 }
 
-/** A tensor that owns a value which ONNX Runtime made. */
+/** A tensor that owns a value which ONNX Runtime made; the value is released when it cannot be one. */
 function adopt(api: OrtApi, value: Pointer, hostInfo: Pointer): CapiTensor {
+  try {
+    const { type, shape } = tensorInfoOf(api, value);
+    const sizes = shape.map(Number);
+    const data: [Pointer | null] = [null];
+    api.check(api.getTensorMutableData(value, data));
+    const block = new MemoryBlock({
+      address: data[0] ?? 0n,
+      byteLength: elementCount(sizes) * ELEMENT_TYPES[type].bytes,
+      location: HOST,
+      memoryInfo: hostInfo,
+      release: () => api.releaseValue(value),
+      pageable: false,
+    });
+    return new CapiTensor(api, block, type, sizes, 0, true);
+  } catch (cause) {
+    api.releaseValue(value);
+    throw cause;
+  }
+}
+
+function tensorInfoOf(api: OrtApi, value: Pointer): Omit<ValueInfo, 'name'> {
   const info = api.make((out) => api.getTensorTypeAndShape(value, out));
-  const { type, shape } = typeAndShape(api, info);
-  api.releaseTensorTypeAndShapeInfo(info);
-  const sizes = shape.map(Number);
-  const data: [Pointer | null] = [null];
-  api.check(api.getTensorMutableData(value, data));
-  const block = new MemoryBlock({
-    address: data[0] ?? 0n,
-    byteLength: elementCount(sizes) * ELEMENT_TYPES[type].bytes,
-    location: HOST,
-    memoryInfo: hostInfo,
-    release: () => api.releaseValue(value),
-    pageable: false,
-  });
-  return new CapiTensor(api, block, type, sizes, 0, true);
+  try {
+    return typeAndShape(api, info);
+  } finally {
+    api.releaseTensorTypeAndShapeInfo(info);
+  }
 }
 
 function runOnPoolThread(api: OrtApi, session: Pointer, control: Pointer, binding: Pointer): Promise<Status> {

@@ -40,8 +40,14 @@ export class CapiSession implements OrtSession {
     );
     this.#shared = shared;
     this.#lifetime = new Lifetime('a session', () => this.#release());
-    this.inputs = valueInfos(api, this.#session, 'input');
-    this.outputs = valueInfos(api, this.#session, 'output');
+    try {
+      this.inputs = valueInfos(api, this.#session, 'input');
+      this.outputs = valueInfos(api, this.#session, 'output');
+    } catch (cause) {
+      // Nobody gets to see it, so nobody else would free it: a model may have inputs of types that are unknown here.
+      this.#lifetime.dispose();
+      throw cause;
+    }
   }
 
   allocate<T extends ElementType>(type: T, shape: readonly number[], location: MemoryLocation = HOST): CapiTensor<T> {

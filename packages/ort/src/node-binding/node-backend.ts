@@ -6,6 +6,7 @@ import type { SessionOptions } from '../session-options.ts';
 import { nodeError } from './node-error.ts';
 import { NodeRunControl } from './node-run-control.ts';
 import { NodeSession } from './node-session.ts';
+import { nodeSessionOptions } from './node-session-options.ts';
 import { NodeTensor } from './node-tensor.ts';
 
 /** onnxruntime-node's own `InferenceSession`. */
@@ -53,22 +54,4 @@ export class NodeBackend implements OrtBackend {
   }
 
   terminate(_handle: bigint): void {}
-}
-
-function nodeSessionOptions(o: SessionOptions): InferenceSession.SessionOptions {
-  return {
-    ...(o.executionProviders !== undefined && {
-      executionProviders: o.executionProviders.map(({ name, options }) => ({ name, ...options })),
-    }),
-    ...(o.intraOpThreads !== undefined && { intraOpNumThreads: o.intraOpThreads }),
-    ...(o.interOpThreads !== undefined && { interOpNumThreads: o.interOpThreads }),
-    ...(o.graphOptimization !== undefined && { graphOptimizationLevel: o.graphOptimization }),
-    ...(o.executionMode !== undefined && { executionMode: o.executionMode }),
-    ...(o.memoryPattern !== undefined && { enableMemPattern: o.memoryPattern }),
-    ...(o.cpuArena !== undefined && { enableCpuMemArena: o.cpuArena }),
-    ...(o.freeDimensions !== undefined && { freeDimensionOverrides: o.freeDimensions }),
-    ...(o.logId !== undefined && { logId: o.logId }),
-    ...(o.optimizedModelPath !== undefined && { optimizedModelFilePath: o.optimizedModelPath }),
-    logSeverityLevel: o.logSeverity ?? 4,
-  };
 }
