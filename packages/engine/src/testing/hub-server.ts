@@ -49,6 +49,8 @@ const PAGE = 3;
 export class HubServer {
   readonly repos: Map<string, HubRepo> = new Map();
   readonly requests: HubRequest[] = [];
+  /** The status of every answer, with a page that is none of the hub's: a proxy in front of it, for one. */
+  refuses: number | undefined;
   /** Of the next downloads, by path. */
   readonly mishaps: Map<string, Mishap[]> = new Map();
   readonly #hub: Server;
@@ -87,6 +89,10 @@ export class HubServer {
 
   #serveHub(request: IncomingMessage, response: ServerResponse): void {
     this.#note(request, 'hub');
+    if (this.refuses !== undefined) {
+      response.writeHead(this.refuses, { 'content-type': 'text/html' }).end('<html>Who are you?</html>');
+      return;
+    }
     const url = new URL(request.url ?? '/', this.url);
     const api = /^\/api\/models\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(url.pathname);
     const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);

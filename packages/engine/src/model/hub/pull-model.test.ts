@@ -344,6 +344,45 @@ describe('without the network', () => {
     expect(eventsOf('retry')).toEqual([]);
   });
 
+  /** The server answers with another token, with nothing, or with a status and a page that is none of the hub's. */
+  type Change = 'token' | 'nothing' | number;
+  const change = (to: Change): void => {
+    if (to === 'token') repo().token = 'new';
+    else if (to === 'nothing') server.repos.clear();
+    else server.refuses = to;
+  };
+
+  it.each<[string, Change, Given, RegExp]>([
+    ['to a token that expired', 'token', { token: 'old' }, /the token in HF_TOKEN is not valid/],
+    ['as if there were no such model', 'nothing', { token: 'old' }, /there is no such model/],
+    ['because access was lost', 403, {}, /access is restricted \(403\)/],
+    ['with a page of its own', 200, {}, /the answer is not one of the hub's API/],
+  ])('a hub that answers %s leaves what is cached, with one warning', async (_, to, given, reason) => {
+    const directory = await pull();
+    events = [];
+    change(to);
+    expect(await pull('org/minnow', given)).toBe(directory);
+    const warnings = eventsOf('warning').map(({ message }) => message);
+    expect(warnings).toEqual([expect.stringMatching(reason)]);
+    expect(warnings[0]).toMatch(/; using the copy in the cache, org\/minnow at commit c0ffee000000$/);
+    expect(eventsOf('retry')).toEqual([]);
+    await rm(join(directory, GRAPH));
+    const failure = pull('org/minnow', given);
+    await expect(failure).rejects.toMatchObject({ code: 'model_not_found' });
+    await expect(failure).rejects.toThrow(reason);
+  });
+
+  it('a hub that gives the files of a newer commit to nobody leaves what is cached, with one warning', async () => {
+    const directory = await pull();
+    repo().revisions.main = `${'0'.repeat(39)}2`;
+    repo().files.set('config.json', Buffer.from('{}'));
+    repo().gated = true;
+    expect(await pull()).toBe(directory);
+    expect(eventsOf('warning').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/access is restricted \(403\).*using the copy in the cache/),
+    ]);
+  });
+
   it('what is not cached is refused, and says so', async () => {
     await server.stop();
     await expect(pull()).rejects.toMatchObject({ code: 'unavailable' });

@@ -40,10 +40,10 @@ export interface PulledModel {
  * Brings the files of one variant of a model into the cache, as far as they are not there, and tells where they are.
  *
  * Without the network, and without asking at all where `id` names a commit or `offline` is set, it is the cache's word
- * alone.
+ * alone. What the hub refuses, or does not have any more, costs a warning where a copy is complete.
  *
- * @throws ShoalError `model_not_found` (no such model, revision or variant; access denied) or `unavailable` (network,
- * disk), with what to do
+ * @throws ShoalError without a complete copy: `model_not_found` (no such model, revision or variant; access denied) or
+ * `unavailable` (network, disk), with what to do
  */
 export async function pullModel(
   id: HubModelId,
@@ -93,8 +93,8 @@ class Pull {
     } catch (cause) {
       this.#signal?.throwIfAborted();
       const fault = diskFault(cause, this.#cache.directory, 0) ?? cause;
-      const away = fault instanceof ShoalError && fault.code === 'unavailable';
-      if (!away || cached === undefined || problem !== undefined) throw fault;
+      // A token that expired, access that was lost, a proxy's page: all that is about the hub, and the copy is as good.
+      if (!(fault instanceof ShoalError) || cached === undefined || problem !== undefined) throw fault;
       const copy = `the copy in the cache, ${this.#id.repo} at commit ${cached.slice(0, 12)}`;
       this.#tell({ type: 'warning', message: `${fault.message}; using ${copy}` });
       return this.#pulled(cached);
