@@ -6,18 +6,23 @@ import type { HealthServer } from './health-server.ts';
 /** A download is heard of this often. */
 const REPORT_INTERVAL_MS = 5_000;
 
-/** The directory of the configured model, downloaded as far as it is not there; log and `health` tell how far it is. */
+/**
+ * The directory of the configured model, downloaded as far as it is not there; log and `health` tell how far it is.
+ *
+ * @throws ShoalError when it cannot be had; the reason of `signal`, which calls the download off
+ */
 export async function locate(
   config: Readonly<WorkerConfig>,
   logger: Logger,
   health: Pick<HealthServer, 'phase' | 'download'>,
+  signal: AbortSignal,
 ): Promise<string> {
   const log = downloadLog(logger, () => performance.now());
   const onEvent = (event: PullEvent): void => {
     tellHealth(health, event);
     log(event);
   };
-  return await locateModel(config.model, { dtype: config.modelDtype, hub: hubAccess(config), onEvent });
+  return await locateModel(config.model, { dtype: config.modelDtype, hub: hubAccess(config), onEvent, signal });
 }
 
 /** A download that has nothing to fetch is none. */

@@ -73,9 +73,10 @@ export class Worker {
   /**
    * Opens the health port, loads the model, then begins to claim. The level of the logger may change.
    *
-   * @throws ShoalError when the model cannot be loaded or the health port cannot be had
+   * @param leaving ends a start that waits for its model; a load in progress goes on until the process ends
+   * @throws ShoalError when the model cannot be loaded or the health port cannot be had; the reason of `leaving`
    */
-  static async start({ id, config, logger }: ObservationParts): Promise<Worker> {
+  static async start({ id, config, logger }: ObservationParts, leaving: AbortSignal): Promise<Worker> {
     logger.info({ settings: describeConfig(workerTable, config) }, 'starting');
     const observation = await Observation.start({ id, config, logger });
     const { metrics } = observation;
@@ -84,7 +85,7 @@ export class Worker {
     const registryOfMetrics = config.metrics === 'on' ? metrics.registry : undefined;
     const health = new HealthServer({ registry: registryOfMetrics, batches, redis });
     // Open before the model is there: an orchestrator asks whether this process lives long before it can be ready.
-    const engine = await startEngine(config, logger, health).catch(async (error: unknown) => {
+    const engine = await startEngine(config, logger, health, leaving).catch(async (error: unknown) => {
       redis.close();
       await health.close();
       throw error;
@@ -167,14 +168,24 @@ async function startEngine(
   config: Readonly<WorkerConfig>,
   logger: Logger,
   health: HealthServer,
+  leaving: AbortSignal,
 ): Promise<EngineThread> {
   await health.listen(config.metricsHost, config.metricsPort);
-  const modelDirectory = await locate(config, logger, health);
+  const modelDirectory = await locate(config, logger, health, leaving);
+  leaving.throwIfAborted();
   health.phase = 'loading the model';
   const options = engineOptions(config, modelDirectory);
-  const engine = await EngineThread.start(options, { onExit: (error) => die(error, logger) });
+  const engine = await unlessAborted(leaving, EngineThread.start(options, { onExit: (error) => die(error, logger) }));
   health.phase = 'loaded';
   return engine;
+}
+
+/** What `work` comes to, or the signal's reason, which does not wait for it. */
+function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    work.then(resolve, reject);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function engineOptions(config: Readonly<WorkerConfig>, modelDirectory: string): EngineOptions {

@@ -55,7 +55,7 @@ export async function downloadBlob(file: HubFile, options: DownloadOptions): Pro
         furthest = position;
         advanced();
       });
-      const whole = await matches(file, cache.partialPath(file));
+      const whole = await matches(file, cache.partialPath(file), signal);
       await requireHeld(file, lock);
       if (whole) return;
       await rm(cache.partialPath(file), { force: true });
@@ -179,10 +179,11 @@ function corrupt(file: HubFile): ShoalError {
 }
 
 /** Reads what lies on the disk: what is checked is what will be loaded. */
-async function matches(file: HubFile, path: string): Promise<boolean> {
+async function matches(file: HubFile, path: string, signal: AbortSignal | undefined): Promise<boolean> {
   const hash = createHash(file.algorithm === 'sha256' ? 'sha256' : 'sha1');
   // How git hashes the contents of a file: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
   if (file.algorithm === 'git-sha1') hash.update(`blob ${file.size}\0`);
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk);
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, ...(signal && { signal }) }))
+    hash.update(chunk);
   return hash.digest('hex') === file.hash;
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import {
   lstat,
   mkdir,
@@ -280,6 +281,22 @@ describe('a broken download', () => {
     stop.abort(new Error('enough'));
     await expect(pulling).rejects.toThrow('enough');
     expect((await blobs()).filter((name) => name.endsWith('.lock'))).toEqual([]);
+  });
+
+  it('ends at once when it is called off while what arrived is checked', async () => {
+    const contents = weights(48);
+    const hash = createHash('sha256').update(contents).digest('hex');
+    const blob = join(cacheDirectory, 'models--org--minnow', 'blobs', hash);
+    await mkdir(dirname(blob), { recursive: true });
+    await writeFile(`${blob}.shoal.incomplete`, contents);
+    const stop = new AbortController();
+    const pulling = pull('org/minnow', { signal: stop.signal });
+    while (!existsSync(`${blob}.shoal.lock`)) await new Promise((resolve) => setImmediate(resolve));
+    stop.abort(new Error('enough'));
+    await expect(pulling).rejects.toThrow('enough');
+    const names = await blobs();
+    expect(names).toContain(`${hash}.shoal.incomplete`);
+    expect(names.filter((name) => name.endsWith('.lock'))).toEqual([]);
   });
 });
 
