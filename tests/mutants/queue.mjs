@@ -291,6 +291,14 @@ export const queueMutants = [
     tests: [SHARING_TEST],
   },
   {
+    name: 'shared-across-variables',
+    breaks: 'An answer to other variables of the chat template is another one.',
+    file: 'packages/queue/src/sharing-key.ts',
+    search: 'if (chatTemplateKwargs !== undefined) content',
+    replace: 'if (chatTemplateKwargs === null) content',
+    tests: [SHARING_TEST],
+  },
+  {
     name: 'cancel-of-one-stops-all',
     breaks: 'A shared generation stops with the last request that wants it, not with the first that leaves.',
     file: 'packages/queue/src/lua/records.ts',

@@ -22,8 +22,10 @@ test('an answer is readable at once, with what it took', () => {
 test('a conversation is read line by line, and a prompt that is long is cut', () => {
   const params = { temperature: 0, topP: 1, topK: 0, stop: [] };
   const messages = [{ role: 'user', content: 'Which day follows Tuesday?' }];
-  expect(readableRequest({ v: 1, messages, params, deadline: 0, replyTo: 'api-1' })).toEqual({
+  const chatTemplateKwargs = { enable_thinking: false };
+  expect(readableRequest({ v: 1, messages, chatTemplateKwargs, params, deadline: 0, replyTo: 'api-1' })).toEqual({
     conversation: ['user: Which day follows Tuesday?'],
+    chatTemplateKwargs,
     params,
     deadline: '1970-01-01T00:00:00.000Z',
   });

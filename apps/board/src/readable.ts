@@ -5,10 +5,11 @@ import { shorten } from './shorten.ts';
 export function readableRequest(value: unknown): unknown {
   const parsed = GenerateRequest.safeParse(value);
   if (!parsed.success) return shorten(value);
-  const { prompt, messages, promptTokenIds, params, deadline, tenant } = parsed.data;
+  const { prompt, messages, chatTemplateKwargs, promptTokenIds, params, deadline, tenant } = parsed.data;
   return shorten({
     ...(prompt === undefined ? {} : { prompt }),
     ...(messages === undefined ? {} : { conversation: messages.map(({ role, content }) => `${role}: ${content}`) }),
+    ...(chatTemplateKwargs === undefined ? {} : { chatTemplateKwargs }),
     ...(promptTokenIds === undefined ? {} : { promptTokens: promptTokenIds.length }),
     params,
     ...(tenant === undefined ? {} : { tenant }),

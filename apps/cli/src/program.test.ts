@@ -136,6 +136,12 @@ describe('shoal enqueue', () => {
     expect(bodies[0]).not.toHaveProperty('max_tokens');
   });
 
+  it('sends what a line of JSONL tells the chat template', async () => {
+    const line = { messages: [{ role: 'user', content: 'a' }], chatTemplateKwargs: { enable_thinking: false } };
+    expect((await run(['enqueue', '--jsonl'], { stdin: `${JSON.stringify(line)}\n` })).code).toBe(0);
+    expect(asked).toMatchObject([{ messages: line.messages, chat_template_kwargs: line.chatTemplateKwargs }]);
+  });
+
   it('sends chats', async () => {
     await run(['enqueue', '--chat', 'a']);
     expect(asked).toMatchObject([

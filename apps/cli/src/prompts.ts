@@ -79,6 +79,7 @@ const Line = z.union([
   z.looseObject({
     prompt: z.string().optional(),
     messages: MESSAGES.optional(),
+    chatTemplateKwargs: z.record(z.string(), z.unknown()).optional(),
     promptTokenIds: z.array(z.int()).optional(),
     model: z.string().optional(),
     priority: z.int().optional(),
@@ -96,8 +97,8 @@ function requestOf(line: string, place: string): ShoalRequest {
   }
   const parsed = Line.safeParse(json);
   if (!parsed.success) throw new UsageError(`${place}: must be a string, or an object with prompt or messages`);
-  const { prompt, messages, promptTokenIds, model, priority, timeoutMs, webhookUrl, ...rest } =
-    parsed.data as ShoalRequest;
+  const { prompt, messages, chatTemplateKwargs, promptTokenIds, ...others } = parsed.data as ShoalRequest;
+  const { model, priority, timeoutMs, webhookUrl, ...rest } = others;
   const params = SamplingParams.safeParse(rest);
   if (!params.success) {
     const [issue] = params.error.issues;

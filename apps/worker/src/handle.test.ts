@@ -80,6 +80,16 @@ describe('handle', () => {
     ]);
   });
 
+  it('asks the engine all that has a say in the answer', async () => {
+    const { job } = recordedJob();
+    const { prompt: _, ...request } = job.request;
+    const messages = [{ role: 'user' as const, content: 'hi' }];
+    const asked = { messages, chatTemplateKwargs: { enable_thinking: false }, tenant: 'acme', echo: true };
+    const options = { worker: 'w1', resume: 'exact' } as const;
+    await handle({ ...job, request: { ...request, ...asked } }, engineThatYields(finished), options);
+    expect(requests.at(-1)).toMatchObject({ id: 'job-1', params: request.params, ...asked });
+  });
+
   it('fails with the code of the abort, not with a result', async () => {
     const abort = new AbortController();
     abort.abort(new ShoalError('deadline_exceeded', 'The deadline passed.'));

@@ -37,10 +37,11 @@ export async function handle(job: ClaimedJob, engine: GenerationEngine, options:
 /** A job that another worker began continues from what it logged. */
 function toEngineRequest({ id, request, logged, queuedAt }: ClaimedJob, mode: ResumeMode): EngineRequest {
   // Whoever goes on with the job must render the prompt that it was begun with, also on another day.
-  const { prompt, messages, askedAt = queuedAt, promptTokenIds, params, tenant, echo } = request;
+  const { prompt, messages, askedAt = queuedAt, chatTemplateKwargs, promptTokenIds, params, tenant, echo } = request;
   const { tokenIds, choices } = logged;
   const resumeFrom = tokenIds.length === 0 ? undefined : { tokenIds, choices, fast: mode === 'fast' };
-  return { id, prompt, messages, askedAt, promptTokenIds, params, tenant, echo, resumeFrom };
+  const asked = { prompt, messages, askedAt, chatTemplateKwargs, promptTokenIds, params, tenant, echo };
+  return { id, ...asked, resumeFrom };
 }
 
 function toResult(job: ClaimedJob, event: FinishedEvent, worker: string): GenerateResult {

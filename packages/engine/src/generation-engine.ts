@@ -1,5 +1,6 @@
 import type {
   ChatMessage,
+  ChatTemplateKwargs,
   ChoiceResult,
   ChosenLogprob,
   FinishReason,
@@ -16,6 +17,8 @@ export interface EngineRequest {
   id: string;
   prompt?: string | undefined;
   messages?: ChatMessage[] | undefined;
+  /** Variables for the chat template, which renders `messages`. */
+  chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   promptTokenIds?: number[] | undefined;
   /**
    * Unix time in milliseconds that the chat template takes for the present: the same one renders the same prompt.

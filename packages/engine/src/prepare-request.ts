@@ -16,12 +16,12 @@ export interface PromptReader {
  * @throws ShoalError `invalid_request_error` or `context_length_exceeded`
  */
 export function tokenisePrompt(request: EngineRequest, { model, tokenizer, now }: PromptReader): readonly number[] {
-  const { prompt, messages, promptTokenIds, askedAt = now } = request;
+  const { prompt, messages, chatTemplateKwargs, promptTokenIds, askedAt = now } = request;
   const given = [prompt, messages, promptTokenIds].filter((field) => field !== undefined);
   if (given.length !== 1) throw invalid('give exactly one of prompt, messages and promptTokenIds', undefined);
   if (promptTokenIds !== undefined) return checked(promptTokenIds, 'promptTokenIds', model);
   const chat = messages !== undefined;
-  const text = chat ? tokenizer.render({ messages, now: askedAt }) : (prompt ?? '');
+  const text = chat ? tokenizer.render({ messages, chatTemplateKwargs, now: askedAt }) : (prompt ?? '');
   const param = chat ? 'messages' : 'prompt';
   if (text.length > tokenizer.longestText(model.maxModelLen)) {
     throw tooLong(`more than ${model.maxModelLen}`, model, param);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ChatTemplateKwargs } from './chat-template-kwargs.ts';
 import { SamplingParams } from './sampling-params.ts';
 
 /** The version of {@link GenerateRequest} that this code writes and reads. */
@@ -29,6 +30,8 @@ export interface GenerateRequest {
    * was added. A replay has the time of the job that it repeats, and with it the same prompt.
    */
   askedAt?: number | undefined;
+  /** Goes with `messages`: variables for the chat template; those that it does not read change nothing. */
+  chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   /** Token ids to continue, at most 1,000,000 (the model's context bounds it further). */
   promptTokenIds?: number[] | undefined;
   /** The first tokens event tells the prompt's text too: see `TokensEvent.promptText`. Default false. */
@@ -64,6 +67,7 @@ const generateRequest = z
     prompt: z.string().optional(),
     messages: z.array(chatMessage).min(1).max(1000).optional(),
     askedAt: AskedAt.optional(),
+    chatTemplateKwargs: ChatTemplateKwargs.optional(),
     promptTokenIds: z.array(z.int().min(0)).min(1).max(1_000_000).optional(),
     echo: z.boolean().optional(),
     params: SamplingParams.prefault({}),
@@ -76,6 +80,10 @@ const generateRequest = z
     (request) =>
       [request.prompt, request.messages, request.promptTokenIds].filter((field) => field !== undefined).length === 1,
     { message: 'exactly one of prompt, messages and promptTokenIds must be given' },
-  );
+  )
+  .refine(({ messages, chatTemplateKwargs }) => messages !== undefined || chatTemplateKwargs === undefined, {
+    message: 'chatTemplateKwargs goes with messages',
+    path: ['chatTemplateKwargs'],
+  });
 
 export const GenerateRequest: z.ZodType<GenerateRequest, unknown> = generateRequest;

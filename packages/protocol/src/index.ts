@@ -1,5 +1,6 @@
 export * from './activity.ts';
 export * from './batch-record.ts';
+export * from './chat-template-kwargs.ts';
 export * from './errors.ts';
 export * from './events.ts';
 export * from './generate-request.ts';

@@ -6,15 +6,21 @@ import type { SamplingParams } from './sampling-params.ts';
  * deadline, webhook) is for the caller to add. What is `undefined` is not sent, and keeps the API's default.
  */
 export function openaiBody(
-  request: Pick<GenerateRequest, 'prompt' | 'messages' | 'askedAt' | 'promptTokenIds'> & {
+  request: Pick<GenerateRequest, 'prompt' | 'messages' | 'askedAt' | 'chatTemplateKwargs' | 'promptTokenIds'> & {
     readonly params: { readonly [Name in keyof SamplingParams]?: SamplingParams[Name] | undefined };
   },
 ): object {
-  const { prompt, messages, askedAt, promptTokenIds, params } = request;
+  const { prompt, messages, askedAt, chatTemplateKwargs, promptTokenIds, params } = request;
   const input =
     messages === undefined
       ? { endpoint: '/v1/completions', prompt: prompt ?? promptTokenIds, logprobs: params.logprobs }
-      : { endpoint: '/v1/chat/completions', messages, asked_at: askedAt, ...chatLogprobs(params.logprobs) };
+      : {
+          endpoint: '/v1/chat/completions',
+          messages,
+          asked_at: askedAt,
+          chat_template_kwargs: chatTemplateKwargs,
+          ...chatLogprobs(params.logprobs),
+        };
   return {
     ...input,
     max_tokens: params.maxTokens,

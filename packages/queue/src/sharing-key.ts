@@ -7,13 +7,16 @@ import type { GenerateRequest } from '@shoal/protocol';
  * caller gave no seed (ask before giving it one).
  */
 export function sharingKey(request: GenerateRequest, revision: string): string | undefined {
-  const { prompt, messages, askedAt, promptTokenIds, params, tenant, echo } = request;
+  const { prompt, messages, askedAt, chatTemplateKwargs, promptTokenIds, params, tenant, echo } = request;
   if (params.temperature > 0 && params.seed === undefined) return undefined;
-  const content = [tenant ?? null, revision, prompt ?? null, messages ?? null, promptTokenIds ?? null, sorted(params)];
+  const asked = [prompt ?? null, messages ?? null, promptTokenIds ?? null];
+  const content = [tenant ?? null, revision, ...asked, sorted(params)];
   // Its log must tell the prompt.
   if (echo === true) content.push('echo');
   // Another day may be another prompt.
   if (askedAt !== undefined) content.push(`asked at ${askedAt}`);
+  // Pairs, so never taken for the words before them.
+  if (chatTemplateKwargs !== undefined) content.push(sorted(chatTemplateKwargs));
   return createHash('sha256').update(JSON.stringify(content)).digest('base64url');
 }
 

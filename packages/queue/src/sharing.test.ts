@@ -207,6 +207,7 @@ describe('sharing key', () => {
   const keyOf = (fields: Parameters<typeof sampleRequest>[0], revision = 'r1'): string | undefined =>
     sharingKey(sampleRequest(fields), revision);
   const { params } = sampleRequest();
+  const chat = { prompt: undefined, messages: [{ role: 'user' as const, content: 'once upon a time' }] };
 
   it('is the same for what gives the same answer, and another for anything else', () => {
     const own = keyOf({});
@@ -220,8 +221,13 @@ describe('sharing key', () => {
       keyOf({ params: { ...params, seed: 8 } }),
       keyOf({ params: { ...params, maxTokens: 5 } }),
       keyOf({}, 'r2'),
+      keyOf({ echo: true }),
+      keyOf(chat),
+      keyOf({ ...chat, chatTemplateKwargs: { enable_thinking: false } }),
+      keyOf({ ...chat, chatTemplateKwargs: { enable_thinking: true } }),
+      keyOf({ ...chat, askedAt: 1, chatTemplateKwargs: { enable_thinking: true } }),
     ];
-    expect(new Set([own, ...others]).size).toBe(8);
+    expect(new Set([own, ...others]).size).toBe(1 + others.length);
   });
 
   it('is missing where the answer is left to chance', () => {

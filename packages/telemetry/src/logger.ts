@@ -23,7 +23,7 @@ export interface LoggerOptions {
  * one slip into a logged object, at the top or one level down, it is replaced.
  */
 const PRIVATE_FIELDS = [
-  ...['prompt', 'messages', 'promptTokenIds', 'tokenIds', 'text', 'content', 'stop'],
+  ...['prompt', 'messages', 'chatTemplateKwargs', 'promptTokenIds', 'tokenIds', 'text', 'content', 'stop'],
   ...['authorization', 'apiKey', 'password', 'secret', 'cookie', 'body', 'redisUrl'],
 ] as const;
 

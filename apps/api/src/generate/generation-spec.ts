@@ -1,15 +1,15 @@
-import { type ModelCard, ShoalError } from '@shoal/protocol';
+import { type ChatTemplateKwargs, type ModelCard, ShoalError } from '@shoal/protocol';
 import type { ChatBody, CompletionBody } from '../schemas/bodies.ts';
 import { chatMessages } from '../schemas/messages.ts';
 import { MAX_PROMPTS, type Prompt, promptsOf } from '../schemas/prompt.ts';
 import { type Service, serviceOf } from '../schemas/service.ts';
-import { refuseUnsupported } from '../schemas/unsupported.ts';
+import { refuseOptionsOfChats, refuseUnsupported } from '../schemas/unsupported.ts';
 
 /** What one job is asked: the part of a `GenerateRequest` that says it. */
 export type GenerationInput =
   | { prompt: string }
   | { promptTokenIds: number[]; echo?: true }
-  | { messages: ReturnType<typeof chatMessages>; askedAt?: number };
+  | { messages: ReturnType<typeof chatMessages>; askedAt?: number; chatTemplateKwargs?: ChatTemplateKwargs };
 
 /** A request in the API's inside form: one input per job, and how to serve them. */
 export interface GenerationSpec extends Service {
@@ -21,6 +21,8 @@ export interface GenerationSpec extends Service {
 
 export function specOfCompletion(body: CompletionBody): GenerationSpec {
   refuseUnsupported(body);
+  refuseOptionsOfChats(body);
+  checkLengths(body, 'max_tokens', body.max_tokens);
   const prompts = promptsOf(body.prompt);
   const service = serviceOf(body, { maxTokens: body.max_tokens, logprobs: body.logprobs ?? undefined });
   const answers = body.n ?? 1;
@@ -36,11 +38,25 @@ export function specOfChat(body: ChatBody): GenerationSpec {
   const asked = body.logprobs === true;
   if (!asked && (body.top_logprobs ?? 0) > 0) throw unsupported('top_logprobs', 'needs logprobs to be true');
   const logprobs = asked ? (body.top_logprobs ?? 0) : undefined;
-  const service = serviceOf(body, { maxTokens: body.max_completion_tokens ?? body.max_tokens, logprobs });
-  const messages = chatMessages(body.messages);
-  const askedAt = body.asked_at ?? undefined;
-  const input = askedAt === undefined ? { messages } : { messages, askedAt };
-  return specOf(service, { model: body.model, inputs: [input], echo: undefined });
+  const limit = typeof body.max_completion_tokens === 'number' ? 'max_completion_tokens' : 'max_tokens';
+  checkLengths(body, limit, body[limit]);
+  const service = serviceOf(body, { maxTokens: body[limit], logprobs });
+  return specOf(service, { model: body.model, inputs: [conversationOf(body)], echo: undefined });
+}
+
+/** A worker would see it, too, but only after the wait in the queue, and it does not know the caller's words. */
+function checkLengths({ min_tokens }: CompletionBody | ChatBody, limit: string, most: number | null | undefined): void {
+  if (typeof most !== 'number' || (min_tokens ?? 0) <= most) return;
+  throw unsupported('min_tokens', `must not be above ${limit}; lower the one or raise the other`);
+}
+
+/** What is not given has no field: the fingerprints of jobs from before there were such fields still hold. */
+function conversationOf({ messages, asked_at, chat_template_kwargs }: ChatBody): GenerationInput {
+  const askedAt = asked_at ?? undefined;
+  const kwargs = chat_template_kwargs ?? {};
+  const said = { messages: chatMessages(messages) };
+  const conversation = askedAt === undefined ? said : { ...said, askedAt };
+  return Object.keys(kwargs).length === 0 ? conversation : { ...conversation, chatTemplateKwargs: kwargs };
 }
 
 /** By name: a spread that is added to costs V8 as much as parsing a body. The order is part of a job's fingerprint. */

@@ -19,6 +19,10 @@ const OPTIONS: [what: string, options: object][] = [
   ['min_p 1', { min_p: 1 }],
   ['seed 0', { seed: 0 }],
   ['seed 2^53 − 1', { seed: Number.MAX_SAFE_INTEGER }],
+  ['the lowest seed', { seed: -(2 ** 63) }],
+  ['the highest seed, as JSON is read', { seed: 2 ** 63 }],
+  ['min_tokens of max_tokens', { min_tokens: 5, max_tokens: 5 }],
+  ['min_tokens without max_tokens', { min_tokens: 5 }],
   ['penalties of 2', { frequency_penalty: 2, presence_penalty: 2, repetition_penalty: 2 }],
   ['penalties of −2', { frequency_penalty: -2, presence_penalty: -2, repetition_penalty: 1e-6 }],
   ['biases of ±100', { logit_bias: { 0: -100, 260: 100 } }],
@@ -35,6 +39,19 @@ const OPTIONS: [what: string, options: object][] = [
   ['stream_options without stream', { stream_options: { include_usage: true } }],
   ['unknown fields', { metadata: { a: 1 }, store: true, service_tier: 'auto', parallel_tool_calls: false }],
   ['what asks for nothing', { tools: [], tool_choice: 'none', response_format: { type: 'text' }, suffix: '' }],
+  ['what reasons and says as usual', { reasoning_effort: 'none', verbosity: 'medium', web_search_options: null }],
+  [
+    'no structure',
+    { structured_outputs: {}, guided_json: null, guided_regex: '', guided_choice: [], guided_grammar: '', grammar: '' },
+  ],
+  [
+    'the defaults of other servers',
+    {
+      ...{ use_beam_search: false, include_stop_str_in_output: false, skip_special_tokens: true, bad_words: [] },
+      ...{ allowed_token_ids: null, truncate_prompt_tokens: null, chat_template: null, documents: [] },
+      ...{ add_generation_prompt: true, continue_final_message: false, chat_template_kwargs: {} },
+    },
+  ],
   ['null for everything', { max_tokens: null, temperature: null, stop: null, seed: null, n: null, stream: null }],
 ];
 
@@ -71,6 +88,7 @@ test.each<[what: string, messages: unknown]>([
   ['1,000 messages', Array(1000).fill({ role: 'user', content: 'a' })],
   ['an empty system message beside another', [{ role: 'system', content: '' }, ...chat.messages]],
   ['no text parts beside another message', [{ role: 'user', content: [] }, ...chat.messages]],
+  ['no calls', [{ role: 'assistant', content: 'ho', tool_calls: [], function_call: null }, ...chat.messages]],
   ['names and other unknown fields', [{ role: 'user', content: 'hi', name: 'ann', weight: 1 }]],
 ])('a conversation of %s', async (_, messages) => {
   const response = await app.inject({ method: 'POST', url: '/v1/chat/completions', payload: { ...chat, messages } });

@@ -204,6 +204,7 @@ test('a job tells what it was asked where that is wanted, in the words of a subm
     asked_at: 3,
     logprobs: true,
     top_logprobs: 2,
+    chat_template_kwargs: { enable_thinking: false },
     ...options,
   };
   for (const payload of [{ ...body, ...options, logprobs: 0 }, { ...body, prompt: [1, 2] }, chat]) {

@@ -82,6 +82,17 @@ test('echo of token ids', async () => {
   expect(text).toBe('hi, hello');
 });
 
+test('chat_template_kwargs', async () => {
+  const kwargs = { enable_thinking: false };
+  await client.chat.completions.create({ ...chat, ...{ chat_template_kwargs: kwargs } });
+  expect(model.jobs.get('r1')?.request.chatTemplateKwargs).toEqual(kwargs);
+});
+
+test('any seed', async () => {
+  await client.chat.completions.create({ ...chat, seed: -1 });
+  expect(model.jobs.get('r1')?.request.params.seed).toBe(2 ** 53 - 1);
+});
+
 test('n', async () => {
   const choices = ['one', 'two'].map((text) => ({ text, tokenIds: [1], finishReason: 'stop' as const }));
   model.script = () => answer('one', [], { choices });
@@ -192,10 +203,22 @@ test.each<[param: string, fields: object]>([
   ['echo', { echo: true, logprobs: 1 }],
   ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
   ['response_format', { response_format: { type: 'json_object' } }],
+  ['reasoning_effort', { reasoning_effort: 'low' }],
+  ['web_search_options', { web_search_options: {} }],
+  ['guided_json', { guided_json: {} }],
 ])('refused by name: %s', async (param, fields) => {
   const refused = client.completions.create({ ...completion, ...fields });
   await expect(refused).rejects.toMatchObject({ status: 400, param });
   expect(model.jobs.size).toBe(0);
+});
+
+test('the table’s page names every option that is refused', async () => {
+  const read = (path: string) => readFile(new URL(path, import.meta.url), 'utf8');
+  const page = await read('../../../../docs/openai-compatibility.md');
+  const [list = ''] = page.split('## Differences');
+  const rows = [...(await read('../schemas/unsupported.ts')).matchAll(/^ {2}(\w+): /gm)].map(([, name]) => name);
+  expect(rows.length).toBeGreaterThan(30);
+  expect(rows.filter((name) => !list.includes(`\`${name}\``))).toEqual([]);
 });
 
 test('the table of these calls names every test, and no other', async () => {

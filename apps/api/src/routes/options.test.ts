@@ -38,6 +38,63 @@ test('the time that a chat is rendered by reaches the queue, and only where it i
   expect([refused.statusCode, refused.json().error.param]).toEqual([400, 'asked_at']);
 });
 
+// Written as JSON has them: the engine takes 0 … 2^53 − 1, and what it takes is what the answer tells.
+test.each([
+  ['0', 0],
+  ['9007199254740991', 2 ** 53 - 1],
+  ['-1', 2 ** 53 - 1],
+  ['-2', 2 ** 53 - 2],
+  ['-9007199254740991', 1],
+  ['9007199254740992', 0],
+  ['9007199254740994', 2],
+  ['4611686018427388928', 1024],
+  ['9223372036854775807', 0],
+  ['-9223372036854775808', 0],
+])('seed %s is %s to the engine', async (seed, expected) => {
+  const { app, model } = testServer();
+  for (const payload of [
+    `{"model":"minnow","prompt":"hi","seed":${seed}}`,
+    `{"model":"minnow","prompt":"hi","seed":${expected}}`,
+  ]) {
+    const headers = { 'content-type': 'application/json' };
+    expect((await app.inject({ method: 'POST', url: '/v1/completions', payload, headers })).statusCode).toBe(200);
+  }
+  // Sent back, the one that an answer tells is the same one.
+  expect([...model.jobs.values()].map(({ request }) => request.params.seed)).toEqual([expected, expected]);
+});
+
+test('variables of the chat template reach the queue, and belong to what is asked', async () => {
+  const { app, model } = testServer();
+  const asked = { temperature: 0, chat_template_kwargs: { enable_thinking: false, style: { depth: [1, null] } } };
+  expect((await app.inject(chat(asked))).statusCode).toBe(200);
+  expect((await app.inject(chat({ temperature: 0 }))).statusCode).toBe(200);
+  expect((await app.inject(chat({ temperature: 0, chat_template_kwargs: {} }))).statusCode).toBe(200);
+  const [told, plain, none] = [...model.jobs.values()];
+  expect(told?.request.chatTemplateKwargs).toEqual(asked.chat_template_kwargs);
+  expect(plain?.request).not.toHaveProperty('chatTemplateKwargs');
+  expect(told?.sharingKey).not.toBe(plain?.sharingKey);
+  expect(none?.sharingKey).toBe(plain?.sharingKey);
+});
+
+test.each(['/v1/completions', '/v1/chat/completions'])(
+  'an answer longer than the longest is refused in the words of %s',
+  async (url) => {
+    const { app } = testServer();
+    const limit = url === '/v1/completions' ? 'max_tokens' : 'max_completion_tokens';
+    const fields = { min_tokens: 6, [limit]: 5 };
+    const { payload } = url === '/v1/completions' ? completion(fields) : chat(fields);
+    for (const response of [
+      await app.inject({ method: 'POST', url, payload }),
+      await app.inject({ method: 'POST', url: '/v1/jobs', payload: { endpoint: url, ...payload } }),
+    ]) {
+      expect(response.json().error).toMatchObject({
+        param: 'min_tokens',
+        message: expect.stringContaining(`above ${limit};`),
+      });
+    }
+  },
+);
+
 test.each([
   ['true alone: the chosen tokens', { logprobs: true }, 0],
   ['with top_logprobs', { logprobs: true, top_logprobs: 3 }, 3],

@@ -1,4 +1,4 @@
-import { AskedAt, type JobStatus, WebhookUrl } from '@shoal/protocol';
+import { AskedAt, ChatTemplateKwargs, type JobStatus, WebhookUrl } from '@shoal/protocol';
 import { z } from 'zod';
 import { type Fault, faultAmong, firstFault } from './first-fault.ts';
 import { type MessageField, MessagesField } from './messages.ts';
@@ -39,6 +39,7 @@ export const CompletionBody: z.ZodType<CompletionBody, unknown> = z
 export interface ChatBody extends GenerationOptions {
   messages: MessageField[];
   asked_at?: number | null | undefined;
+  chat_template_kwargs?: ChatTemplateKwargs | null | undefined;
   max_completion_tokens?: number | null | undefined;
   logprobs?: boolean | null | undefined;
   top_logprobs?: number | null | undefined;
@@ -50,6 +51,9 @@ export const ChatBody: z.ZodType<ChatBody, unknown> = z
       ...generationOptions,
       messages: MessagesField,
       asked_at: AskedAt.nullish().describe(ASKED_AT),
+      chat_template_kwargs: ChatTemplateKwargs.nullish().describe(
+        'Variables for the model’s chat template, such as `enable_thinking`; those that it does not read change nothing.',
+      ),
       max_completion_tokens: maxTokensField.describe('The same as `max_tokens`, which it overrides.'),
       logprobs: z.boolean().nullish().describe('Tells the log probability of each token.'),
       top_logprobs: z.int().min(0).max(MAX_LOGPROBS).nullish().describe(`${LOGPROBS} Needs \`logprobs\`.`),

@@ -37,7 +37,7 @@ const MESSAGE = {
   required: ['role', 'content'],
 };
 
-/** OpenAI's `messages`, text only. Fields that it does not name may be there. */
+/** OpenAI's `messages`, text only. Fields that it does not name may be there, but no calls of tools. */
 export const MessagesField: z.ZodType<MessageField[], unknown> = firstFault(faultInMessages, {
   ...{ type: 'array', items: MESSAGE, minItems: 1, maxItems: MAX_MESSAGES },
   description: 'The conversation so far; the model’s chat template turns it into a prompt.',
@@ -59,6 +59,10 @@ function faultInMessage(message: unknown): Fault | undefined {
   if (typeof role !== 'string' || !Object.hasOwn(roles, role)) {
     return within({ message: 'must be system, developer, user or assistant; tool messages are not supported' }, 'role');
   }
+  // Looked at before the content, which such a message may go without.
+  for (const name of ['tool_calls', 'function_call'] as const) {
+    if (!asksNothing(message[name])) return within({ message: 'not supported by this version; leave it out' }, name);
+  }
   const fault = faultInContent(content);
   return fault === undefined ? undefined : within(fault, 'content');
 }
@@ -70,11 +74,18 @@ function faultInContent(content: unknown): Fault | undefined {
   return faultAmong(content, ({ text }) => (isWellFormed(text) ? undefined : within({ message: WELL_FORMED }, 'text')));
 }
 
+/** A model that is not told of a call would answer another conversation than the caller sees. */
+function asksNothing(call: unknown): boolean {
+  return call === undefined || call === null || (typeof call === 'object' && Object.keys(call).length === 0);
+}
+
 function isTextPart(part: unknown): boolean {
   return isObject(part) && part.type === 'text' && typeof part.text === 'string';
 }
 
-function isObject(value: unknown): value is { [Key in 'role' | 'content' | 'type' | 'text']?: unknown } {
+type Field = 'role' | 'content' | 'tool_calls' | 'function_call' | 'type' | 'text';
+
+function isObject(value: unknown): value is { [Name in Field]?: unknown } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

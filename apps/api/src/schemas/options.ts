@@ -90,11 +90,12 @@ export const generationOptions: OptionSchemas = {
     .nullish()
     .describe('Added to the logits of tokens, by token id: −100 … 100.'),
   n: z.int().min(1).max(MAX_ANSWERS).nullish().describe(`Answers to each prompt, 1 … ${MAX_ANSWERS}. Default 1.`),
-  seed: z
-    .int()
-    .min(0)
+  seed: firstFault<number>(faultInSeed, { type: 'integer', format: 'int64' })
     .nullish()
-    .describe('The same seed gives the same answer. If left out, a random one is chosen and returned.'),
+    .describe(
+      'The same seed gives the same answer: any integer of 64 bits, −1 among them, of which the engine takes the lower ' +
+        '53. If left out, a random one is chosen. `shoal.seed` tells the one that was used.',
+    ),
   stop: firstFault<string | string[]>(faultInStop, {
     anyOf: [STOP, { type: 'array', items: STOP, maxItems: MAX_STOPS }],
   })
@@ -121,6 +122,12 @@ export const generationOptions: OptionSchemas = {
     .nullish()
     .describe('Milliseconds from acceptance after which the answer is worthless.'),
 };
+
+/** The highest int64 is no double: JSON.parse reads it as 2^63. */
+function faultInSeed(seed: unknown): Fault | undefined {
+  const isInt64 = typeof seed === 'number' && Number.isInteger(seed) && Math.abs(seed) <= 2 ** 63;
+  return isInt64 ? undefined : { message: 'must be an integer of 64 bits: −2^63 … 2^63 − 1' };
+}
 
 function faultInBiases(biases: unknown): Fault | undefined {
   if (typeof biases !== 'object' || biases === null || Array.isArray(biases)) {

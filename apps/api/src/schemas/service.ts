@@ -31,7 +31,7 @@ export function serviceOf(options: GenerationOptions, { maxTokens, logprobs }: E
       presencePenalty: options.presence_penalty ?? undefined,
       repetitionPenalty: options.repetition_penalty ?? undefined,
       logitBias: options.logit_bias ?? undefined,
-      seed: options.seed ?? undefined,
+      seed: seedOf(options.seed),
       stop: typeof options.stop === 'string' ? [options.stop] : (options.stop ?? []),
       stopTokenIds: options.stop_token_ids ?? undefined,
       minTokens: options.min_tokens ?? undefined,
@@ -44,4 +44,12 @@ export function serviceOf(options: GenerationOptions, { maxTokens, logprobs }: E
     stream: options.stream ?? false,
     includeUsage: options.stream_options?.include_usage ?? false,
   };
+}
+
+/**
+ * The seed as the engine takes it: the lower 53 bits, as two's complement has them, in other words modulo 2^53. One that
+ * the engine can take is itself, so that the seed which an answer tells gives that answer again.
+ */
+function seedOf(seed: number | null | undefined): number | undefined {
+  return typeof seed === 'number' ? Number(BigInt.asUintN(53, BigInt(seed))) : undefined;
 }

@@ -117,7 +117,11 @@ describe('httpClient', () => {
     const client = httpClient({ url: `${url}/v1/`, model: 'm' });
     const served = { timeoutMs: 9, priority: 0, webhookUrl: 'https://h' };
     await client.submit({ prompt: 'x', maxTokens: 3, logprobs: 2, logitBias: { '1': 2 }, ...served });
-    await client.submit({ messages: [{ role: 'user', content: 'x' }], logprobs: 2, model: 'other' });
+    const chat = {
+      messages: [{ role: 'user' as const, content: 'x' }],
+      chatTemplateKwargs: { enable_thinking: false },
+    };
+    await client.submit({ ...chat, logprobs: 2, model: 'other' });
     expect(seen.map((one) => `${one.method} ${one.url}`)).toEqual(['POST /v1/jobs', 'POST /v1/jobs']);
     expect(seen.map((one) => JSON.parse(one.body))).toEqual([
       {
@@ -135,6 +139,7 @@ describe('httpClient', () => {
         endpoint: '/v1/chat/completions',
         model: 'other',
         messages: [{ role: 'user', content: 'x' }],
+        chat_template_kwargs: { enable_thinking: false },
         logprobs: true,
         top_logprobs: 2,
         priority: 5,

@@ -1,4 +1,4 @@
-import type { ChatMessage } from '@shoal/protocol';
+import { type ChatMessage, ChatTemplateKwargs } from '@shoal/protocol';
 import { z } from 'zod';
 import type { ShoalRequest } from '../request.ts';
 
@@ -15,6 +15,7 @@ const asked = z.object({
   prompt: z.union([z.string(), z.array(z.int().min(0))]).optional(),
   messages: z.array(message).optional(),
   asked_at: count,
+  chat_template_kwargs: ChatTemplateKwargs.optional(),
   max_tokens: count,
   temperature: number,
   top_p: number,
@@ -41,7 +42,9 @@ export const RequestAnswer: z.ZodType<ShoalRequest, unknown> = z.object({ reques
     model: request.model,
     ...(typeof prompt === 'string' ? { prompt } : {}),
     ...(Array.isArray(prompt) ? { promptTokenIds: prompt } : {}),
-    ...(messages === undefined ? {} : { messages, askedAt: request.asked_at }),
+    ...(messages === undefined
+      ? {}
+      : { messages, askedAt: request.asked_at, chatTemplateKwargs: request.chat_template_kwargs }),
     maxTokens: request.max_tokens,
     temperature: request.temperature,
     topP: request.top_p,

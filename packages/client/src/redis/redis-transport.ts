@@ -68,8 +68,8 @@ export class RedisTransport implements Transport {
     await this.job(id);
     const asked = await this.#queue.producer.request(id);
     if (asked === undefined) throw notFound();
-    const { prompt, messages, askedAt, promptTokenIds, params } = asked;
-    return { model: this.#options.model, prompt, messages, askedAt, promptTokenIds, ...params };
+    const { prompt, messages, askedAt, chatTemplateKwargs, promptTokenIds, params } = asked;
+    return { model: this.#options.model, prompt, messages, askedAt, chatTemplateKwargs, promptTokenIds, ...params };
   }
 
   async cancel(id: string): Promise<Job> {

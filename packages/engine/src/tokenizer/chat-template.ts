@@ -1,5 +1,5 @@
 import { parse, Template, tokenize } from '@huggingface/jinja';
-import { type ChatMessage, ShoalError } from '@shoal/protocol';
+import { type ChatMessage, type ChatTemplateKwargs, ShoalError } from '@shoal/protocol';
 import { strftime } from './strftime.ts';
 
 /** What the template knows `strftime_now` by, see {@link parsed}. */
@@ -7,6 +7,8 @@ const OWN_NOW = 'shoal_strftime_now';
 
 export interface RenderOptions {
   messages: readonly ChatMessage[];
+  /** Further variables; none of them takes the place of those that are set here. */
+  chatTemplateKwargs?: ChatTemplateKwargs | undefined;
   /** Unix time in milliseconds that the template takes for the present; it prints dates in UTC and in English. */
   now: number;
 }
@@ -27,9 +29,10 @@ export class ChatTemplate {
   }
 
   /** Throws `invalid_request_error` with the template's own reason when it refuses the conversation. */
-  render({ messages, now }: RenderOptions): string {
+  render({ messages, chatTemplateKwargs, now }: RenderOptions): string {
     try {
       return this.#template.render({
+        ...chatTemplateKwargs,
         messages,
         add_generation_prompt: true,
         // Hugging Face passes None, which counts as defined, where there are none.
