@@ -380,11 +380,19 @@ export const queueMutants = [
     tests: [SHARING_TEST],
   },
   {
+    name: 'replay-taken-for-silence',
+    breaks: 'A request that had begun is no suspect because its next worker died while it was replayed.',
+    file: 'packages/queue/src/lua/watch.ts',
+    search: 'if mayHaveWaitedForATurn(id) or mayHaveBeenReplayed(id) then',
+    replace: 'if mayHaveWaitedForATurn(id) then',
+    tests: [DEATH_TEST],
+  },
+  {
     name: 'turns-taken-for-silence',
     breaks: 'A request of several choices that had begun is no suspect because one of them waited for its turn.',
     file: 'packages/queue/src/lua/watch.ts',
-    search: '  if mayHaveWaitedForATurn(id) then return end\n',
-    replace: '',
+    search: 'if mayHaveWaitedForATurn(id) or mayHaveBeenReplayed(id) then',
+    replace: 'if mayHaveBeenReplayed(id) then',
     tests: [DEATH_TEST],
   },
   {

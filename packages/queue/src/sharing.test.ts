@@ -9,7 +9,7 @@ import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { type ModelQueue, openQueue } from './open-queue.ts';
 import { sharingKey } from './sharing-key.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
-import { all, eventually } from './testing/waiting.ts';
+import { all, connected, eventually } from './testing/waiting.ts';
 
 const redisUrl = inject('redisUrl');
 
@@ -27,7 +27,7 @@ describe('requests that share a generation', () => {
     redis = new Redis(redisUrl);
     queue = openQueue({ redisUrl, prefix, model: 'minnow' });
     consumers = [];
-    await queue.ready();
+    await connected(queue);
   });
   afterEach(async () => {
     await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 0 })));

@@ -165,16 +165,41 @@ describe('bulk consumer', () => {
       await heir.jobs[1]?.complete(sampleResult(0));
     });
 
+    it('suspects no request that had begun for two deaths in which it was replayed, and does for a third', async () => {
+      await submit('a');
+      const suspicion = (): Promise<string | null> => rig.redis.hget(`${rig.keys.bull}a`, 'shoal:suspect');
+      await deadly(await startAndWrite('a', fast));
+      for (let deaths = 1; deaths <= 3; deaths += 1) {
+        const silent = start(fast);
+        await eventually('the next claim', () => silent.jobs.length === 1);
+        expect(await suspicion()).toBeNull();
+        await deadly(silent);
+      }
+      const heir = start(fast);
+      await eventually('the last claim', () => heir.jobs.length === 1);
+      expect(await suspicion()).toBe('1');
+      // Whatever it writes clears it.
+      heir.jobs[0]?.append(sampleTokens(1));
+      await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log('a'))) === 2);
+      await deadly(heir);
+      const last = start(fast);
+      await eventually('the claim after', () => last.jobs.length === 1);
+      expect([await suspicion(), await rig.redis.hget(`${rig.keys.bull}a`, 'shoal:silent')]).toEqual([null, null]);
+      await last.jobs[0]?.complete(sampleResult(2));
+    }, 30_000);
+
     it('suspects no request of several choices that had begun: what it generates may wait for a turn', async () => {
       const request = sampleRequest({ params: { ...sampleRequest().params, n: 2 } });
       await rig.queue.producer.submit(request, { id: 'pair', priority: 5 });
       const leaver = await startAndWrite('pair', fast);
       await leaver.consumer.close({ timeoutMs: 0 });
-      const silent = start(fast);
-      await eventually('the second claim', () => silent.jobs.length === 1);
-      await deadly(silent);
+      for (let deaths = 0; deaths < 3; deaths += 1) {
+        const silent = start(fast);
+        await eventually('the next claim', () => silent.jobs.length === 1);
+        await deadly(silent);
+      }
       const heir = start(fast);
-      await eventually('the third claim', () => heir.jobs.length === 1);
+      await eventually('the last claim', () => heir.jobs.length === 1);
       expect(await rig.redis.hget(`${rig.keys.bull}pair`, 'shoal:suspect')).toBeNull();
       await heir.jobs[0]?.complete(sampleResult(0));
     });

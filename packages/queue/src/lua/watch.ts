@@ -12,6 +12,8 @@ const AGING_MS = 30_000;
 const RISE_AT_ONCE = 32;
 /** Deaths in all after which a request of several choices, begun once, is a suspect as any other when it wrote nothing. */
 const MOST_SILENT_DEATHS = 8;
+/** Deaths in a row after which a request that has begun is a suspect: its replay takes time, in which others may kill. */
+const MOST_SILENT_REPLAYS = 2;
 const SWEEP_AT_ONCE = 256;
 
 /**
@@ -21,7 +23,8 @@ const SWEEP_AT_ONCE = 256;
  * Reply: ids of jobs that were found without a living worker; ids of those among them that were failed.
  *
  * - Jobs whose lock is gone are put back (by BullMQ's script). One that wrote nothing under its last claim is a suspect
- *   from then on, unless it was claimed ahead of a free slot or may have waited for a turn (below); one that did so while it ran alone often enough is failed.
+ *   from then on, unless it was claimed ahead of a free slot, may have waited for a turn, or was being replayed (below);
+ *   one that did so while it ran alone often enough is failed.
  * - Jobs that wait long rise; finished ones past their time are removed.
  * - What waits is announced once more: whom BullMQ's marker called may have been stopped before it came.
  */
@@ -54,7 +57,7 @@ end
 
 local failed = {}
 local function failLost(id)
-  redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:alone')
+  redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:alone', 'shoal:silent')
   redis.call('LREM', BULL .. 'wait', 1, id)
   redis.call('LPUSH', BULL .. 'active', id)
   addWork(id, -1)
@@ -73,15 +76,20 @@ local function mayHaveWaitedForATurn(id)
   return type(params) == 'table' and (tonumber(params.n) or 1) > 1
 end
 
+-- It has generated before, so that its prompt kills nobody. What kills at a token further on does so in every replay.
+local function mayHaveBeenReplayed(id)
+  return logLength(id) > 0 and redis.call('HINCRBY', BULL .. id, 'shoal:silent', 1) <= ${MOST_SILENT_REPLAYS}
+end
+
 local function judge(id)
   -- Nobody renews it while the job waits; gone, its readers would see the answer begin again.
   redis.call('PEXPIRE', OWN .. 'log:' .. id, RECORD_TTL_MS)
   local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:ahead')
   if logLength(id) > tonumber(job[1] or 0) then
-    redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:ahead')
+    redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:ahead', 'shoal:silent')
     return
   end
-  if mayHaveWaitedForATurn(id) then return end
+  if mayHaveWaitedForATurn(id) or mayHaveBeenReplayed(id) then return end
   -- It may never have begun. Only a first claim is such, so that one that kills its worker gains one death, no more.
   if job[3] == '1' then
     redis.call('HDEL', BULL .. id, 'shoal:ahead')

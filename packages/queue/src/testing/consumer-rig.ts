@@ -9,6 +9,7 @@ import { type ModelKeys, modelKeys } from '../keys.ts';
 import { type ModelQueue, openBullQueue, openQueue } from '../open-queue.ts';
 import { type BreakableConnections, breakableConnections } from './breakable.ts';
 import { sampleRequest, sampleResult } from './requests.ts';
+import { connected } from './waiting.ts';
 
 /** Options of a worker whose death is found soon. */
 export const fast = { lockDurationMs: 600, stalledIntervalMs: 200 };
@@ -58,7 +59,7 @@ export function consumerRig(redisUrl: string): ConsumerRig {
     queue = openQueue({ redisUrl, prefix, model: 'minnow' });
     bull = openBullQueue({ redisUrl, prefix, model: 'minnow' });
     consumers = [];
-    await queue.ready();
+    await connected(queue);
   });
   afterEach(async () => {
     await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 0 })));

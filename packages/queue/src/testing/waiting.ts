@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ModelQueue } from '../open-queue.ts';
 
 /** Polls until `condition` holds; throws with what was waited for when it does not within `timeoutMs`. */
 export async function eventually(
@@ -11,6 +12,16 @@ export async function eventually(
     if (Date.now() > until) throw new Error(`waited ${timeoutMs} ms in vain for: ${what}`);
     await sleep(10);
   }
+}
+
+/** Resolves when both of a queue's connections answer: a busy machine may take longer to make them than a caller waits. */
+export async function connected({ ready, producer }: Pick<ModelQueue, 'ready' | 'producer'>): Promise<void> {
+  await eventually('the queue is connected', () =>
+    Promise.all([ready(), producer.depth()]).then(
+      () => true,
+      () => false,
+    ),
+  );
 }
 
 /** What `promise` gives, or an error after `timeoutMs`: no test waits for ever. */

@@ -22,6 +22,8 @@ const GARBAGE: readonly (readonly [what: string, data: unknown])[] = [
 ];
 /** Behind whatever waits: prompts that kill their worker, one after the other, take tens of seconds each. */
 const JUDGED_WITHIN_MS = 180_000;
+/** How long Redis may be full at most. */
+const TAKEN_WITHIN_MS = 60_000;
 
 export const BAD_JOBS: readonly SharedFault[] = [
   {
@@ -61,13 +63,26 @@ export const BAD_JOBS: readonly SharedFault[] = [
       const { bull } = probe.keys;
       for (let i = random.between(1, 5); i > 0; i--) {
         const id = `foreign-${randomUUID()}`;
-        if (random.chance(0.5)) await probe.redis.set(bull + id, 'not a job', 'PX', 60_000);
-        await probe.redis.lpush(`${bull}wait`, id);
+        if (random.chance(0.5)) await untilTaken(() => probe.redis.set(bull + id, 'not a job', 'PX', 60_000));
+        await untilTaken(() => probe.redis.lpush(`${bull}wait`, id));
       }
-      await probe.redis.zadd(`${bull}marker`, 0, '0');
+      await untilTaken(() => probe.redis.zadd(`${bull}marker`, 0, '0'));
     },
   },
 ];
+
+/** Redis may be full just now, which is another fault: a foreign producer tries again. */
+async function untilTaken<T>(write: () => Promise<T>): Promise<T> {
+  const until = Date.now() + TAKEN_WITHIN_MS;
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('OOM')) || Date.now() > until) throw error;
+      await sleep(200);
+    }
+  }
+}
 
 /** As any BullMQ client would; some with a priority, some without. */
 async function addForeign(probe: RedisProbe, payloads: readonly unknown[], random: Random): Promise<string[]> {
@@ -79,7 +94,8 @@ async function addForeign(probe: RedisProbe, payloads: readonly unknown[], rando
   try {
     const jobs = payloads.map(async (data) => {
       const options = random.chance(0.5) ? { priority: random.between(1, 10) } : {};
-      return await queue.add('generate', data, { jobId: `garbage-${randomUUID()}`, ...options });
+      const jobId = `garbage-${randomUUID()}`;
+      return await untilTaken(() => queue.add('generate', data, { jobId, ...options }));
     });
     return (await Promise.all(jobs)).flatMap(({ id }) => (id === undefined ? [] : [id]));
   } finally {
