@@ -137,9 +137,11 @@ describe('shoal enqueue', () => {
   });
 
   it('sends what a line of JSONL tells the chat template', async () => {
-    const line = { messages: [{ role: 'user', content: 'a' }], chatTemplateKwargs: { enable_thinking: false } };
+    const kwargs = { enable_thinking: false };
+    const askedAt = 1_700_000_000_000;
+    const line = { messages: [{ role: 'user', content: 'a' }], chatTemplateKwargs: kwargs, askedAt };
     expect((await run(['enqueue', '--jsonl'], { stdin: `${JSON.stringify(line)}\n` })).code).toBe(0);
-    expect(asked).toMatchObject([{ messages: line.messages, chat_template_kwargs: line.chatTemplateKwargs }]);
+    expect(asked).toMatchObject([{ messages: line.messages, chat_template_kwargs: kwargs, asked_at: askedAt }]);
   });
 
   it('sends chats', async () => {

@@ -85,6 +85,7 @@ const Line = z.union([
     priority: z.int().optional(),
     timeoutMs: z.int().optional(),
     webhookUrl: z.string().optional(),
+    askedAt: z.number().optional(),
   }),
 ]);
 
@@ -98,7 +99,7 @@ function requestOf(line: string, place: string): ShoalRequest {
   const parsed = Line.safeParse(json);
   if (!parsed.success) throw new UsageError(`${place}: must be a string, or an object with prompt or messages`);
   const { prompt, messages, chatTemplateKwargs, promptTokenIds, ...others } = parsed.data as ShoalRequest;
-  const { model, priority, timeoutMs, webhookUrl, ...rest } = others;
+  const { model, priority, timeoutMs, webhookUrl, askedAt, ...rest } = others;
   const params = SamplingParams.safeParse(rest);
   if (!params.success) {
     const [issue] = params.error.issues;
