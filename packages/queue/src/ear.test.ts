@@ -28,11 +28,12 @@ describe('ear', () => {
     expect(await all('events', ear)).toEqual([sampleTokens(0), sampleTokens(1), completed(2)]);
   });
 
-  it('drops what it had before', async () => {
+  it('drops what it had before, also an entry that does not say how its text is divided', async () => {
+    const undivided: TokensEvent = { type: 'tokens', position: 2, tokenIds: [2, 3], text: 'two of them' };
+    const [first, second, last] = [sampleTokens(0), sampleTokens(1), completed(4)];
     const ear = openEar();
-    for (const event of [sampleTokens(0), sampleTokens(0), sampleTokens(1), sampleTokens(0), completed(2)])
-      ear.offer(event);
-    expect(positions(await all('events', ear))).toEqual([0, 1]);
+    for (const event of [first, first, second, first, second, undivided, undivided, last]) ear.offer(event);
+    expect(await all('events', ear)).toEqual([first, second, undivided, last]);
   });
 
   it('reads the log after a gap', async () => {
