@@ -18,7 +18,7 @@ export const apiMutants = [
     breaks: 'A path asks for a key however it is encoded.',
     file: 'apps/api/src/plugins/route-path.ts',
     search: 'return routeOptions.url ?? url;',
-    replace: 'return url;',
+    replace: 'return routeOptions.url === undefined ? url : url;',
     tests: ['apps/api/src/routes/service.test.ts'],
   },
   {
@@ -42,7 +42,7 @@ export const apiMutants = [
     breaks: 'An Idempotency-Key is scoped by tenant.',
     file: 'apps/api/src/generate/submit-jobs.ts',
     search: 'hash(JSON.stringify([tenant ?? null, key]))',
-    replace: 'hash(JSON.stringify([null, key]))',
+    replace: 'hash(JSON.stringify([tenant === undefined ? null : null, key]))',
     tests: [KEYS_TEST],
   },
 ];

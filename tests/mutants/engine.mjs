@@ -189,7 +189,7 @@ export const engineMutants = [
     breaks: 'Rows finish their prefill in slot order.',
     file: 'packages/engine/src/continuous-scheduler.ts',
     search: 'const rows = batch.length > 1 ? batch.map(wholePrompt) : batch.map(',
-    replace: 'const rows = batch.map(',
+    replace: 'const rows = batch.length > 1_000_000 ? batch.map(wholePrompt) : batch.map(',
     tests: [SCHEDULER_TEST],
   },
   {
