@@ -95,7 +95,7 @@ export const queueMutants = [
     name: 'expires-without-a-word',
     breaks: 'Whoever reads for a request that ends by itself is told so, though its generation goes on for others.',
     file: 'packages/queue/src/lua/watch.ts',
-    search: 'tellRecordEnd(record, job, lateReason)',
+    search: 'pcall(tellRecordEnd, record, job, lateReason)',
     replace: '',
     tests: [SHARING_TEST],
   },

@@ -110,6 +110,11 @@ function finished(second: { token_ids: number[]; text?: string; finish_reason?: 
 }
 
 const lines = (text: string) => text.trim().split('\n').sort();
+const jsonLines = (text: string): unknown[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
 
 describe('shoal enqueue', () => {
   it('answers arguments, lines of stdin and files', async () => {
@@ -170,12 +175,7 @@ describe('shoal enqueue', () => {
     expect(await run(args)).toEqual({ code: 1, out: 'j-a\nj-b\n', err });
     const json = await run([...args, '--json']);
     expect(json).toMatchObject({ code: 1, err: '' });
-    expect(
-      json.out
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toEqual([
+    expect(jsonLines(json.out)).toEqual([
       { index: 0, id: 'j-a', status: 'queued' },
       { index: 1, error: { code: 'invalid_request_error', message: 'no such thing' } },
       { index: 2, id: 'j-b', status: 'queued' },
@@ -254,12 +254,7 @@ describe('shoal tail, cancel, queues', () => {
     expect(plain).toEqual({ code: 1, out: 'j-a cancelled\nj-b cancelled\n', err });
     const json = await run(['cancel', 'gone', 'j-b', '--json']);
     expect(json).toMatchObject({ code: 1, err: '' });
-    expect(
-      json.out
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line)),
-    ).toEqual([
+    expect(jsonLines(json.out)).toEqual([
       { id: 'gone', error: { code: 'job_not_found', message: 'there is no such job' } },
       { id: 'j-b', status: 'cancelled' },
     ]);

@@ -68,7 +68,7 @@ export type ConsumerFact =
       outcome: 'completed' | 'failed' | 'handed-back' | 'lost';
       /** Why it failed, if it did. */
       code?: ErrorCode | undefined;
-      /** From its addition to the queue to this end, in milliseconds; absent for a job that was turned away or given up. */
+      /** From its addition to the queue to this end, ms; absent for a job that was turned away or given up. */
       totalMs?: number;
     }
   | { type: 'emit'; jobs: number; tokens: number; durationMs: number }

@@ -37,7 +37,10 @@ export function readViewReply(id: string, reply: unknown): JobView | undefined {
   return parsed === null ? undefined : viewOf(id, parsed);
 }
 
-/** What the job was asked, and as of when where that counts; `undefined` also for a job of another kind, which foreign producers may have added. */
+/**
+ * What the job was asked, and as of when where that counts; `undefined` also for a job of another kind, which foreign
+ * producers may have added.
+ */
 export function readRequestReply(reply: unknown): GenerateRequest | undefined {
   const parsed = ViewReply.nullable().parse(reply);
   if (parsed === null) return undefined;

@@ -115,7 +115,10 @@ export interface Producer {
    */
   submit(request: GenerateRequest, options: SubmitOptions): Promise<Accepted>;
   view(id: string): Promise<JobView | undefined>;
-  /** What a job was asked, seed and time of a chat included, while it is kept; of one that shares a generation, what that was asked. */
+  /**
+   * What a job was asked, seed and time of a chat included, while it is kept; of one that shares a generation, what that
+   * was asked.
+   */
   request(id: string): Promise<GenerateRequest | undefined>;
   /** Jobs that were submitted as `listed`, newest first; `more` when there are further ones. */
   list(options: ListOptions): Promise<{ jobs: ListedJob[]; more: boolean }>;

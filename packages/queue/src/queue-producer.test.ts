@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { modelKeys } from './keys.ts';
 import { openBullQueue } from './open-queue.ts';
-import type { Producer } from './producer.ts';
-import { openProducer, type ProducerOptions } from './queue-producer.ts';
 import { openReplies } from './reply-reader.ts';
+import { producerRig } from './testing/producer-rig.ts';
 import { sampleRequest } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { all, eventually, soon } from './testing/waiting.ts';
@@ -14,29 +11,13 @@ import { openWebhookOutbox } from './webhook-outbox.ts';
 const redisUrl = inject('redisUrl');
 
 describe('producer', () => {
-  let prefix: string;
-  let redis: Redis;
-  let opened: Producer[];
-  const open = (options: Partial<ProducerOptions> = {}): Producer => {
-    const producer = openProducer({ redisUrl, prefix, model: 'org/minnow', ...options });
-    opened.push(producer);
-    return producer;
-  };
-
-  beforeEach(() => {
-    prefix = `test-${randomUUID()}`;
-    redis = new Redis(redisUrl);
-    opened = [];
-  });
-  afterEach(async () => {
-    await Promise.all(opened.map((producer) => producer.close()));
-    redis.disconnect();
-  });
+  const rig = producerRig(redisUrl, 'org/minnow');
+  const { open } = rig;
 
   it('adds what any BullMQ client sees as a job of the contract', async () => {
     const request = sampleRequest({ tenant: 'acme' });
     await open().submit(request, { id: 'a', priority: 3 });
-    const bull = openBullQueue({ redisUrl, prefix, model: 'org/minnow' });
+    const bull = openBullQueue({ redisUrl, prefix: rig.prefix, model: 'org/minnow' });
     const job = await bull.getJob('a');
     expect(job).toMatchObject({ name: 'generate', data: request, priority: 4 });
     expect(job?.opts).toMatchObject({ priority: 4, attempts: 1, removeOnComplete: { age: 3600 } });
@@ -71,11 +52,11 @@ describe('producer', () => {
   it('knows a request again that it took, also when the queue is full by now, and counts its work once', async () => {
     const producer = open({ maxQueueSize: 1 });
     await producer.submit(sampleRequest(), { id: 'a', priority: 5 });
-    const work = `${modelKeys(prefix, 'org/minnow').own}work`;
-    const counted = await redis.hgetall(work);
+    const work = `${modelKeys(rig.prefix, 'org/minnow').own}work`;
+    const counted = await rig.redis.hgetall(work);
     await producer.submit(sampleRequest(), { id: 'a', priority: 5 });
     await expect(producer.submit(sampleRequest(), { id: 'b', priority: 5 })).rejects.toThrow('1 requests wait already');
-    expect(await redis.hgetall(work)).toEqual(counted);
+    expect(await rig.redis.hgetall(work)).toEqual(counted);
   });
 
   it('tells what a job was asked, also behind a request that shares one', async () => {
@@ -109,7 +90,7 @@ describe('producer', () => {
     const outcomes = await Promise.allSettled(attempts);
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
     expect(refused).toHaveLength(50);
-    expect(await redis.zcard(`${modelKeys(prefix, 'org/minnow').bull}prioritized`)).toBe(10);
+    expect(await rig.redis.zcard(`${modelKeys(rig.prefix, 'org/minnow').bull}prioritized`)).toBe(10);
     for (const { reason } of refused) {
       expect(reason).toMatchObject({ code: 'queue_full', status: 429 });
       expect(reason.retryAfterMs).toBeGreaterThanOrEqual(1_000);
@@ -119,13 +100,13 @@ describe('producer', () => {
 
   it('says when to come back from how fast the queue drains', async () => {
     const producer = open({ maxQueueSize: 10 });
-    const { own } = modelKeys(prefix, 'org/minnow');
+    const { own } = modelKeys(rig.prefix, 'org/minnow');
     for (let n = 0; n < 10; n += 1) await producer.submit(sampleRequest(), { id: `job-${n}`, priority: 5 });
     const refusal = async (): Promise<number | undefined> =>
       (await producer.submit(sampleRequest(), { id: 'more', priority: 5 }).catch((error) => error)).retryAfterMs;
     expect(await refusal()).toBe(30_000);
     // A long busy time in which a job was done every five seconds.
-    await redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.0002, work: 0.02, full: 1 });
+    await rig.redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.0002, work: 0.02, full: 1 });
     // One job is a tenth of ten.
     expect(await refusal()).toBeGreaterThanOrEqual(4_990);
     expect(await refusal()).toBeLessThanOrEqual(5_010);
@@ -133,9 +114,9 @@ describe('producer', () => {
 
   it('predicts the wait from the work ahead and the rate, by priority, and refuses what would wait too long', async () => {
     const producer = open({ maxQueueWaitMs: 5_000 });
-    const { own } = modelKeys(prefix, 'org/minnow');
+    const { own } = modelKeys(rig.prefix, 'org/minnow');
     // A hundred tokens a second.
-    await redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.001, work: 0.1, full: 1 });
+    await rig.redis.hset(`${own}drain`, { at: Date.now(), busy: 300_000, jobs: 0.001, work: 0.1, full: 1 });
     const tokens = (maxTokens: number) =>
       sampleRequest({ promptTokenIds: [1], prompt: undefined, params: { ...params, maxTokens } });
     const { params } = sampleRequest();
@@ -161,7 +142,7 @@ describe('producer', () => {
 
   it('removes a waiting request that is cancelled from the queue, and tells its reader', async () => {
     const producer = open();
-    const replies = openReplies({ redisUrl, prefix, model: 'org/minnow' });
+    const replies = openReplies({ redisUrl, prefix: rig.prefix, model: 'org/minnow' });
     await replies.ready();
     const events = all('the events of a', replies.listen('a'));
     await producer.submit(sampleRequest({ replyTo: replies.replyTo }), { id: 'a', priority: 5 });
@@ -177,23 +158,23 @@ describe('producer', () => {
   it('removes no finished job when it cancels one: how long they are kept is not the canceller’s to say', async () => {
     const month = 30 * 86_400;
     const keeper = open({ resultTtlS: month });
-    const { bull, own } = modelKeys(prefix, 'org/minnow');
+    const { bull, own } = modelKeys(rig.prefix, 'org/minnow');
     await keeper.submit(sampleRequest(), { id: 'old', priority: 5 });
     await keeper.cancel('old');
     // As if it had ended a day ago.
-    await redis.zincrby(`${bull}failed`, -86_400_000, 'old');
+    await rig.redis.zincrby(`${bull}failed`, -86_400_000, 'old');
     await keeper.submit(sampleRequest(), { id: 'b', priority: 5 });
     await keeper.submit(sampleRequest(), { id: 'c', priority: 5, sharingKey: 'key' });
     const stranger = open();
     expect(await stranger.cancel('b')).toBe('cancelled');
     expect(await stranger.cancel('c')).toBe('cancelled');
     expect((await keeper.view('old'))?.status).toBe('cancelled');
-    expect(await redis.pttl(`${own}alias:c`)).toBeGreaterThan((month - 3_600) * 1000);
+    expect(await rig.redis.pttl(`${own}alias:c`)).toBeGreaterThan((month - 3_600) * 1000);
   });
 
   it('takes a submission back: it ends, is listed no more, and nobody is told', async () => {
     const producer = open();
-    const outbox = openWebhookOutbox({ redisUrl, prefix, model: 'org/minnow' });
+    const outbox = openWebhookOutbox({ redisUrl, prefix: rig.prefix, model: 'org/minnow' });
     const request = sampleRequest({ tenant: 'acme' });
     const hooked = { priority: 5, listed: true, webhookUrl: 'https://example.com/hook' };
     for (const id of ['a', 'b', 'kept']) await producer.submit(request, { id, ...hooked });
@@ -243,7 +224,7 @@ describe('producer', () => {
     const refused = ['a', 'b', 'c'].map((id) =>
       expect(producer.submit(sampleRequest(), { id, priority: 5 })).rejects.toMatchObject({ code: 'unavailable' }),
     );
-    await eventually('a submission waits', async () => String(await redis.client('LIST')).includes('cmd=wait'));
+    await eventually('a submission waits', async () => String(await rig.redis.client('LIST')).includes('cmd=wait'));
     expect(await soon('the view', producer.view('a'), 400)).toMatchObject({ status: 'queued' });
     expect(await soon('the cancellation', producer.cancel('a'), 400)).toBe('cancelled');
     // This one stands behind the WAIT, and its cancellation behind it.

@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { connector } from './connection.ts';
 import { modelKeys } from './keys.ts';
 import type { Producer } from './producer.ts';
-import { openProducer, type ProducerOptions } from './queue-producer.ts';
+import type { ProducerOptions } from './queue-producer.ts';
+import { producerRig } from './testing/producer-rig.ts';
 import { sampleRequest } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { eventually, soon } from './testing/waiting.ts';
@@ -13,14 +12,8 @@ import { eventually, soon } from './testing/waiting.ts';
 const redisUrl = inject('redisUrl');
 
 describe('requests that come together', () => {
-  let prefix: string;
-  let redis: Redis;
-  let opened: Producer[];
-  const open = (options: Partial<ProducerOptions> = {}): Producer => {
-    const producer = openProducer({ redisUrl, prefix, model: 'minnow', ...options });
-    opened.push(producer);
-    return producer;
-  };
+  const rig = producerRig(redisUrl, 'minnow');
+  const { open } = rig;
   const submitAll = (producer: Producer, ids: readonly string[]): Promise<unknown>[] =>
     ids.map((id) => producer.submit(sampleRequest(), { id, priority: 5 }));
   const named = (count: number): string[] => Array.from({ length: count }, (_, n) => `job-${n}`);
@@ -50,16 +43,6 @@ describe('requests that come together', () => {
     return { producer, scripts: () => scripts, atOnce: () => atOnce };
   };
 
-  beforeEach(() => {
-    prefix = `test-${randomUUID()}`;
-    redis = new Redis(redisUrl);
-    opened = [];
-  });
-  afterEach(async () => {
-    await Promise.all(opened.map((producer) => producer.close()));
-    redis.disconnect();
-  });
-
   it('go to Redis in scripts of eight, in their order, and each is answered for itself', async () => {
     const { producer, scripts } = await counted({ maxQueueSize: 30 });
     const outcomes = await Promise.allSettled(submitAll(producer, named(40)));
@@ -68,7 +51,7 @@ describe('requests that come together', () => {
       ...Array(30).fill('fulfilled'),
       ...Array(10).fill('rejected'),
     ]);
-    const waiting = await redis.zrange(`${modelKeys(prefix, 'minnow').bull}prioritized`, 0, -1);
+    const waiting = await rig.redis.zrange(`${modelKeys(rig.prefix, 'minnow').bull}prioritized`, 0, -1);
     expect(waiting).toEqual(named(30));
   });
 
@@ -78,7 +61,7 @@ describe('requests that come together', () => {
     for (const id of named(50)) await near.producer.submit(sampleRequest(), { id, priority: 5 });
     await Promise.all(submitAll(near.producer, named(450).slice(50)));
     expect(near.atOnce()).toBeLessThanOrEqual(16);
-    const far = await counted({ prefix: `${prefix}-far` }, 20);
+    const far = await counted({ prefix: `${rig.prefix}-far` }, 20);
     await Promise.all(submitAll(far.producer, named(1)));
     await Promise.all(submitAll(far.producer, named(401).slice(1)));
     expect(far.atOnce()).toBeGreaterThanOrEqual(40);
@@ -88,7 +71,7 @@ describe('requests that come together', () => {
   it('do not fail with one that fails', async () => {
     const producer = open();
     // Not the string that a sharing key leads to.
-    await redis.lpush(`${modelKeys(prefix, 'minnow').own}shared:key`, 'foreign');
+    await rig.redis.lpush(`${modelKeys(rig.prefix, 'minnow').own}shared:key`, 'foreign');
     const [first, bad, last] = await Promise.allSettled([
       producer.submit(sampleRequest(), { id: 'a', priority: 5 }),
       producer.submit(sampleRequest(), { id: 'b', priority: 5, sharingKey: 'key' }),

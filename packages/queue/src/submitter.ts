@@ -43,8 +43,8 @@ export interface SubmitterOptions {
 }
 
 /**
- * Puts requests on the queue, as many in one script as came together. Each gets its own answer, within about two seconds:
- * the reply of the script, or `unavailable`.
+ * Puts requests on the queue, as many in one script as came together. Each gets its own answer: the reply of the script,
+ * or `unavailable`. It waits for its turn for half a second at most, and then for Redis as any command does.
  */
 export class Submitter {
   readonly #options: SubmitterOptions;

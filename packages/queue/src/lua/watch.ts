@@ -142,7 +142,7 @@ for _, record in ipairs(late) do
     if leave(record, job, 'expired') then
       pcall(stopJob, job, lateReason, channel)
     else
-      tellRecordEnd(record, job, lateReason)
+      pcall(tellRecordEnd, record, job, lateReason)
     end
   end
 end

@@ -1,64 +1,29 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RequestEvent } from '@shoal/protocol';
-import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ClaimedJob, Consumer, ConsumerFact } from '../consumer.ts';
+import { describe, expect, it } from 'vitest';
+import type { ClaimedJob, Consumer } from '../consumer.ts';
 import type { ConsumerOptions } from '../consumer-options.ts';
-import { type ModelKeys, modelKeys } from '../keys.ts';
-import { type ModelQueue, openBullQueue, openQueue } from '../open-queue.ts';
 import { breakableConnections } from './breakable.ts';
+import { consumerRig, type Started } from './consumer-rig.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './requests.ts';
 import { all, eventually, soon } from './waiting.ts';
 
 /** What every Consumer must do, over a real Redis. `open` makes the one under test. */
 export function consumerContract(name: string, redisUrl: string, open: (options: ConsumerOptions) => Consumer): void {
   describe(`${name}: consumer contract`, () => {
-    let prefix: string;
-    let keys: ModelKeys;
-    let queue: ModelQueue;
-    let redis: Redis;
-    let consumers: Consumer[];
-
-    beforeEach(async () => {
-      prefix = `test-${randomUUID()}`;
-      keys = modelKeys(prefix, 'minnow');
-      redis = new Redis(redisUrl);
-      queue = openQueue({ redisUrl, prefix, model: 'minnow' });
-      consumers = [];
-      await queue.ready();
-    });
-
-    afterEach(async () => {
-      await Promise.all(consumers.map((consumer) => consumer.close({ timeoutMs: 0 })));
-      await queue.close();
-      redis.disconnect();
-    });
-
-    interface Started {
-      consumer: Consumer;
-      jobs: ClaimedJob[];
-      facts: ConsumerFact[];
-    }
-
-    function start(options: Partial<ConsumerOptions> = {}, handle: (job: ClaimedJob) => void = () => {}): Started {
-      const consumer = open({ redisUrl, prefix, model: 'minnow', capacity: 4, ...options });
-      const started: Started = { consumer, jobs: [], facts: [] };
-      consumers.push(consumer);
-      consumer.observe((fact) => started.facts.push(fact));
-      consumer.start((job) => {
-        started.jobs.push(job);
-        handle(job);
-      });
-      return started;
-    }
+    const rig = consumerRig(redisUrl, open);
+    const { status } = rig;
+    const start = (options: Partial<ConsumerOptions> = {}, handle?: (job: ClaimedJob) => void): Started =>
+      rig.start({ capacity: 4, ...options }, handle);
 
     async function submit(id: string, priority = 5, fields: Parameters<typeof sampleRequest>[0] = {}): Promise<string> {
-      await queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo, ...fields }), { id, priority });
+      await rig.queue.producer.submit(sampleRequest({ replyTo: rig.queue.replies.replyTo, ...fields }), {
+        id,
+        priority,
+      });
       return id;
     }
 
-    const status = async (id: string): Promise<string | undefined> => (await queue.producer.view(id))?.status;
     const answer = (job: ClaimedJob): void => {
       for (let position = 0; position < 3; position += 1) job.append(sampleTokens(position));
       void job.complete(sampleResult(3));
@@ -73,7 +38,7 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       await sleep(200);
       expect(jobs).toHaveLength(4);
       expect(consumer.held).toBe(4);
-      expect(await queue.producer.depth()).toEqual({ waiting: 2, running: 4 });
+      expect(await rig.queue.producer.depth()).toEqual({ waiting: 2, running: 4 });
       await jobs[0]?.complete(sampleResult(0));
       await eventually('a fifth claim', () => jobs.length === 5);
     });
@@ -94,18 +59,18 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
     });
 
     it("streams tokens, then the result, to its reader; the result is the job's return value", async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a');
       start({}, answer);
       const seen = await events;
       expect(textOf(seen)).toBe('abc');
       expect(seen.at(-1)).toEqual({ type: 'completed', result: sampleResult(3) });
-      expect((await queue.producer.view('a'))?.result).toEqual(sampleResult(3));
+      expect((await rig.queue.producer.view('a'))?.result).toEqual(sampleResult(3));
       expect(await status('a')).toBe('completed');
     });
 
     it('streams several choices that take turns', async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a');
       const choice = { text: 'ab', tokenIds: [0, 1], finishReason: 'stop' } as const;
       const result = sampleResult(2, { choices: [choice, choice].map((each) => ({ ...each, tokenIds: [0, 1] })) });
@@ -128,12 +93,12 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
     });
 
     it('fails a job for good and tells its reader', async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a');
       const error = { code: 'inference_error', message: 'the device is gone' } as const;
       const { facts } = start({}, (job) => void job.fail(error));
       expect(await events).toEqual([{ type: 'failed', error }]);
-      expect(await queue.producer.view('a')).toMatchObject({ status: 'failed', error, attempts: 1 });
+      expect(await rig.queue.producer.view('a')).toMatchObject({ status: 'failed', error, attempts: 1 });
       await eventually('the fact', () => facts.some((fact) => fact.type === 'finished'));
       const fact = { type: 'finished', jobId: 'a', outcome: 'failed', code: 'inference_error' };
       expect(facts).toContainEqual(expect.objectContaining(fact));
@@ -170,23 +135,22 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       jobs[0]?.append(sampleTokens(3));
       await jobs[0]?.fail({ code: 'inference_error', message: 'too late' });
       await jobs[0]?.handBack();
-      expect(await queue.producer.view('a')).toMatchObject({ status: 'completed', result: sampleResult(3) });
+      expect(await rig.queue.producer.view('a')).toMatchObject({ status: 'completed', result: sampleResult(3) });
     });
 
     it('fails garbage from a foreign producer alone, and tells the reader it names', async () => {
-      const bull = openBullQueue({ redisUrl, prefix, model: 'minnow' });
-      const events = all('the events of bad', queue.replies.listen('bad'));
-      await bull.add(
+      const events = all('the events of bad', rig.queue.replies.listen('bad'));
+      await rig.bull.add(
         'generate',
-        { v: 1, nonsense: true, replyTo: queue.replies.replyTo },
+        { v: 1, nonsense: true, replyTo: rig.queue.replies.replyTo },
         { jobId: 'bad', priority: 1 },
       );
-      await bull.add('generate', 'not even an object', { jobId: 'worse', priority: 1 });
+      await rig.bull.add('generate', 'not even an object', { jobId: 'worse', priority: 1 });
       await submit('good');
       const { facts } = start({}, answer);
       await eventually('the good job', async () => (await status('good')) === 'completed');
       expect(await events).toMatchObject([{ type: 'failed', error: { code: 'invalid_request_error' } }]);
-      expect(await queue.producer.view('worse')).toMatchObject({
+      expect(await rig.queue.producer.view('worse')).toMatchObject({
         status: 'failed',
         error: { code: 'invalid_request_error' },
       });
@@ -197,12 +161,10 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
         worse: 'invalid_request_error',
         good: undefined,
       });
-      await bull.close();
     });
 
     it('leaves a request of a newer version to newer workers, and fails it only after the longest wait', async () => {
-      const bull = openBullQueue({ redisUrl, prefix, model: 'minnow' });
-      await bull.add('generate', { v: 2, novel: 'fields' }, { jobId: 'newer', priority: 6 });
+      await rig.bull.add('generate', { v: 2, novel: 'fields' }, { jobId: 'newer', priority: 6 });
       const patient = start({}, answer);
       await submit('a');
       await eventually('the other job', async () => (await status('a')) === 'completed');
@@ -211,14 +173,12 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       await patient.consumer.close({ timeoutMs: 0 });
       start({ maxQueueWaitMs: 0 });
       await eventually('the newer one gives up', async () => (await status('newer')) === 'failed');
-      expect((await queue.producer.view('newer'))?.error?.code).toBe('invalid_request_error');
-      await bull.close();
+      expect((await rig.queue.producer.view('newer'))?.error?.code).toBe('invalid_request_error');
     });
 
     it('does not begin what is past its deadline, and stops what passes it', async () => {
-      const bull = openBullQueue({ redisUrl, prefix, model: 'minnow' });
       // Our own producer refuses what is past its deadline already.
-      await bull.add('generate', sampleRequest({ deadline: 1 }), { jobId: 'late', priority: 6 });
+      await rig.bull.add('generate', sampleRequest({ deadline: 1 }), { jobId: 'late', priority: 6 });
       const { jobs } = start({}, (job) => {
         job.signal.addEventListener('abort', () => void job.complete(sampleResult(0, { finishReason: 'abort' })));
       });
@@ -229,7 +189,6 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       expect(await status('soon')).toBe('running');
       await eventually('the other one is stopped', async () => (await status('soon')) === 'expired');
       expect(jobs.map((job) => job.id)).toEqual(['soon']);
-      await bull.close();
     });
 
     it('keeps a lock beyond its duration', async () => {
@@ -246,18 +205,18 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
     });
 
     it('stops a running job that is cancelled, and only that one', async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a');
       await submit('b');
       const { jobs, facts } = start({}, (job) => {
         job.signal.addEventListener('abort', () => void job.complete(sampleResult(0, { finishReason: 'abort' })));
       });
       await eventually('both claims', () => jobs.length === 2);
-      expect(await queue.producer.cancel('a')).toBe('stopping');
+      expect(await rig.queue.producer.cancel('a')).toBe('stopping');
       expect(await events).toMatchObject([{ type: 'failed', error: { code: 'cancelled' } }]);
       expect(await status('a')).toBe('cancelled');
       expect(jobs.find((job) => job.id === 'b')?.signal.aborted).toBe(false);
-      expect(await queue.producer.cancel('a')).toBe('finished');
+      expect(await rig.queue.producer.cancel('a')).toBe('finished');
       await eventually('the fact', () => facts.some((fact) => fact.type === 'finished'));
       const fact = { type: 'finished', jobId: 'a', outcome: 'failed', code: 'cancelled' };
       expect(facts).toContainEqual(expect.objectContaining(fact));
@@ -267,12 +226,12 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       await submit('a');
       const { jobs } = start();
       await eventually('the claim', () => jobs.length === 1);
-      await redis.hset(`${keys.bull}a`, 'shoal:cancel', '1');
+      await rig.redis.hset(`${rig.keys.bull}a`, 'shoal:cancel', '1');
       await eventually('the abort', () => jobs[0]?.signal.aborted === true, 4_000);
     });
 
     it('redelivers the jobs of a worker that died, with their tokens merged for the reader', async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a', 3);
       const breakable = breakableConnections(redisUrl);
       const fast = { lockDurationMs: 600, stalledIntervalMs: 200 };
@@ -280,19 +239,19 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       await eventually('the first claim', () => doomed.jobs.length === 1);
       doomed.jobs[0]?.append(sampleTokens(0));
       doomed.jobs[0]?.append(sampleTokens(1));
-      await eventually('two tokens in the log', async () => (await redis.xlen(keys.log('a'))) > 0);
+      await eventually('two tokens in the log', async () => (await rig.redis.xlen(rig.keys.log('a'))) > 0);
       breakable.kill();
       const heir = start(fast, answer);
       await eventually('the second claim', () => heir.jobs.length === 1);
       const seen = await events;
       expect(textOf(seen)).toBe('abc');
       expect(seen.at(-1)?.type).toBe('completed');
-      expect((await queue.producer.view('a'))?.attempts).toBe(2);
+      expect((await rig.queue.producer.view('a'))?.attempts).toBe(2);
       expect(heir.facts.find((fact) => fact.type === 'claimed')).toMatchObject({ redelivered: true });
     });
 
     it('gives the heir of a dead worker what the request has generated so far', async () => {
-      const events = all('the events of a', queue.replies.listen('a'));
+      const events = all('the events of a', rig.queue.replies.listen('a'));
       await submit('a', 3);
       const breakable = breakableConnections(redisUrl);
       const fast = { lockDurationMs: 600, stalledIntervalMs: 200 };
@@ -301,7 +260,7 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       expect(doomed.jobs[0]?.logged).toEqual({ tokenIds: [], text: '' });
       for (const position of [0, 1, 2]) doomed.jobs[0]?.append(sampleTokens(position));
       const written = async (): Promise<boolean> =>
-        (await redis.xrevrange(keys.log('a'), '+', '-', 'COUNT', 1))[0]?.[0] === '3-1';
+        (await rig.redis.xrevrange(rig.keys.log('a'), '+', '-', 'COUNT', 1))[0]?.[0] === '3-1';
       await eventually('three tokens in the log', written);
       breakable.kill();
       const heir = start(fast);
@@ -317,19 +276,19 @@ export function consumerContract(name: string, redisUrl: string, open: (options:
       await submit('a');
       const { jobs, facts } = start();
       await eventually('the claim', () => jobs.length === 1);
-      await redis.set(`${keys.bull}a:lock`, 'another worker', 'PX', 60_000);
+      await rig.redis.set(`${rig.keys.bull}a:lock`, 'another worker', 'PX', 60_000);
       jobs[0]?.append(sampleTokens(0));
       await eventually('the abort', () => jobs[0]?.signal.aborted === true);
       await jobs[0]?.complete(sampleResult(1));
-      expect(await redis.exists(keys.log('a'))).toBe(0);
+      expect(await rig.redis.exists(rig.keys.log('a'))).toBe(0);
       expect(await status('a')).toBe('running');
       expect(facts).toContainEqual(expect.objectContaining({ type: 'finished', jobId: 'a', outcome: 'lost' }));
-      await redis.del(`${keys.bull}a:lock`);
+      await rig.redis.del(`${rig.keys.bull}a:lock`);
     });
 
     it('answers exactly once when its sockets drop in mid-stream', async () => {
       const ids = Array.from({ length: 4 }, (_, n) => `job-${n}`);
-      const events = ids.map((id) => all(`the events of ${id}`, queue.replies.listen(id)));
+      const events = ids.map((id) => all(`the events of ${id}`, rig.queue.replies.listen(id)));
       for (const id of ids) await submit(id);
       const breakable = breakableConnections(redisUrl);
       const { jobs } = start({ connect: breakable.connect });

@@ -22,7 +22,7 @@ export interface Started {
   connections: BreakableConnections;
 }
 
-/** A queue for bulk consumers, new for every test: its functions may be taken out of it, its fields are read anew. */
+/** A queue for consumers, new for every test: its functions may be taken out of it, its fields are read anew. */
 export interface ConsumerRig {
   readonly prefix: string;
   readonly keys: ModelKeys;
@@ -43,8 +43,14 @@ export interface ConsumerRig {
   listeners(name: string): Promise<number>;
 }
 
-/** Gives each test of the `describe` that calls it a queue of its own, and closes after it what it has opened. */
-export function consumerRig(redisUrl: string): ConsumerRig {
+/**
+ * Gives each test of the `describe` that calls it a queue of its own, and closes after it what it has opened. `open` makes
+ * the consumers.
+ */
+export function consumerRig(
+  redisUrl: string,
+  open: (options: ConsumerOptions) => Consumer = openConsumer,
+): ConsumerRig {
   let prefix: string;
   let keys: ModelKeys;
   let redis: Redis;
@@ -89,7 +95,7 @@ export function consumerRig(redisUrl: string): ConsumerRig {
     start: (options = {}, handle = () => {}) => {
       const connections = breakableConnections(redisUrl);
       const { connect } = connections;
-      const consumer = openConsumer({ redisUrl, prefix, model: 'minnow', capacity: 8, connect, ...options });
+      const consumer = open({ redisUrl, prefix, model: 'minnow', capacity: 8, connect, ...options });
       const started: Started = { consumer, jobs: [], facts: [], connections };
       consumers.push(consumer);
       consumer.observe((fact) => started.facts.push(fact));

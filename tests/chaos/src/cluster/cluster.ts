@@ -17,7 +17,7 @@ const SERVED_WITHIN_MS = 60_000;
 const PRELOAD = new URL('../../preload/faults.mjs', import.meta.url).href;
 
 export const MODEL = 'minnow';
-/** A prompt that holds this kills the worker that computes it. One token: a longer one may be cut by chunks of the prompt. */
+/** A prompt that holds this kills the worker that computes it. One token: chunks of the prompt may cut a longer one. */
 export const POISON = '~';
 
 export interface ClusterOptions {
