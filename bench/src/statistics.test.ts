@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { median, pairedRatio, quantile } from './statistics.ts';
+import { median, pairedDifference, pairedRatio, quantile } from './statistics.ts';
 
 test('medians and quantiles interpolate', () => {
   expect(median([3, 1, 2])).toBe(2);
@@ -17,4 +17,10 @@ test('ratios are taken pair by pair, so that a drift of both cancels', () => {
   );
   expect(ratio).toEqual({ median: 1.5, low: 1.5, high: 1.5, pairs: 4 });
   expect(() => pairedRatio([1], [])).toThrow(/1 and 0 samples/);
+});
+
+test('differences are taken pair by pair, too', () => {
+  // Between the medians lie 3: the drift between the first pair and the others.
+  expect(pairedDifference([2, 9, 9], [1, 6, 8])).toBe(1);
+  expect(() => pairedDifference([1], [])).toThrow(/1 and 0 samples/);
 });

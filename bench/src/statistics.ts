@@ -24,14 +24,27 @@ export interface PairedRatio {
 
 /** Ratios of samples that were taken beside one another: what slowed the machine down slowed both. */
 export function pairedRatio(above: readonly number[], below: readonly number[]): PairedRatio {
-  if (above.length !== below.length || above.length === 0) {
-    throw new Error(`${above.length} and ${below.length} samples do not make pairs`);
-  }
-  const ratios = above.map((value, i) => value / (below[i] ?? Number.NaN));
+  const ratios = inPairs(above, below, (value, other) => value / other);
   return {
     median: median(ratios),
     low: quantile(ratios, 0.25),
     high: quantile(ratios, 0.75),
     pairs: ratios.length,
   };
+}
+
+/** By how much one of a pair is more than the other: the median of such pairs. */
+export function pairedDifference(above: readonly number[], below: readonly number[]): number {
+  return median(inPairs(above, below, (value, other) => value - other));
+}
+
+function inPairs(
+  above: readonly number[],
+  below: readonly number[],
+  compare: (above: number, below: number) => number,
+): number[] {
+  if (above.length !== below.length || above.length === 0) {
+    throw new Error(`${above.length} and ${below.length} samples do not make pairs`);
+  }
+  return above.map((value, i) => compare(value, below[i] ?? Number.NaN));
 }

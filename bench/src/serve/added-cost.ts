@@ -1,7 +1,7 @@
 import { type Finding, ratioFinding } from '../finding.ts';
 import { type Contestant, interleave } from '../interleave.ts';
 import { Child } from '../queue/child.ts';
-import { median, pairedRatio } from '../statistics.ts';
+import { median, pairedDifference, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
 import { startBareChain } from './bare-chain.ts';
 import { answersOf, burstRate } from './burst-rate.ts';
@@ -63,10 +63,10 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
     yield {
       name: 'added by API, queue and worker to a lone request, p50',
       unit: 'ms',
-      value: median(through) - median(alone),
+      value: pairedDifference(through, alone),
       target: { atMost: 5 },
     };
-    const floor = median(bare) - median(alone);
+    const floor = pairedDifference(bare, alone);
     yield { name: 'the same for a bare chain: HTTP, a Redis list, a thread, a Redis stream', unit: 'ms', value: floor };
   } finally {
     for (const one of running) await one.close();

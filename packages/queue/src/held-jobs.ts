@@ -79,8 +79,9 @@ export class HeldJobs {
     const redelivered = options.attempts > 1;
     const predicted = redelivered || options.predictedMs < 0 ? {} : { predictedMs: options.predictedMs };
     const resumedTokens = logged.tokenIds.length;
-    this.tell({ type: 'claimed', jobId: claim.id, queueMs, redelivered, resumedTokens, ...predicted });
+    // The engine begins while this thread does the rest.
     this.handle(job);
+    this.tell({ type: 'claimed', jobId: claim.id, queueMs, redelivered, resumedTokens, ...predicted });
   }
 
   cancel(id: string): void {

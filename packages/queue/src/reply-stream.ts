@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { RequestEvent } from '@shoal/protocol';
 import { z } from 'zod';
 import { promptly } from './connection.ts';
@@ -73,6 +73,8 @@ export class ReplyStream {
         const reply = await this.#read();
         this.reachedAt = performance.now();
         for (const [, entries] of StreamReply.parse(reply) ?? []) this.#deliver(entries);
+        // What was delivered is on its way to its readers before the next is asked for: asking is a system call, too.
+        await turn();
       } catch {
         // The connection broke, or the stream's content is not ours: the next read, or a look-up, makes it good.
         if (!this.#closed) await sleep(RETRY_DELAY_MS);

@@ -6,13 +6,16 @@ import type { FinishedEvent } from '../generation-engine.ts';
 import type { ThreadCommand, ThreadReport, TicketEvent } from './messages.ts';
 import type { SharedStats } from './shared-stats.ts';
 
+type StepReport = Extract<ThreadReport, { type: 'step' }>;
+
 /** The engine thread's inside: carries out commands, and reports once per step with all that the step brought. */
 export class EngineHost {
   readonly #engine: Engine;
   readonly #stats: SharedStats;
   readonly #post: (report: ThreadReport) => void;
   readonly #aborts = new Map<number, () => void>();
-  #outbox: Extract<ThreadReport, { type: 'step' }> | undefined;
+  #outbox: StepReport | undefined;
+  #flushing = false;
 
   constructor(engine: Engine, stats: SharedStats, post: (report: ThreadReport) => void) {
     this.#engine = engine;
@@ -22,6 +25,9 @@ export class EngineHost {
       // Before the run, so that whoever watches the statistics sees that something is running while it lasts.
       if (fact.type === 'started') stats.write(engine.stats());
       this.#pending().facts.push(fact);
+      if (fact.type !== 'step') this.#flushSoon();
+      // The tokens that follow take it along: the other thread is woken once, not twice. Not every step brings some.
+      else setImmediate(() => this.#flush());
     });
   }
 
@@ -60,18 +66,23 @@ export class EngineHost {
 
   #report(event: TicketEvent): void {
     this.#pending().events.push(event);
+    this.#flushSoon();
   }
 
-  /** What a step brings arrives in one piece of synchronous code, so the report goes out right after it. */
-  #pending(): Extract<ThreadReport, { type: 'step' }> {
-    if (this.#outbox === undefined) {
-      this.#outbox = { type: 'step', events: [], facts: [] };
-      queueMicrotask(() => this.#flush());
-    }
+  #pending(): StepReport {
+    this.#outbox ??= { type: 'step', events: [], facts: [] };
     return this.#outbox;
   }
 
+  /** What a step brings arrives in one piece of synchronous code, so the report goes out right after it. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => this.#flush());
+  }
+
   #flush(): void {
+    this.#flushing = false;
     this.#stats.write(this.#engine.stats());
     if (this.#outbox !== undefined) this.#post(this.#outbox);
     this.#outbox = undefined;
