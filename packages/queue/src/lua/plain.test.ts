@@ -7,7 +7,7 @@ import { decodeStep, type StepReply } from '../step-codec.ts';
 import { randomness } from '../testing/randomness.ts';
 import { sampleRequest } from '../testing/requests.ts';
 import { STEP } from './step.ts';
-import { SUBMIT, submitArguments, submitTerms } from './submit.ts';
+import { SUBMIT, type SubmittedJob, submitArguments, submitTerms } from './submit.ts';
 
 const LIMITS = { resultTtlS: 3_600, recordTtlMs: 60_000, maxQueueSize: 10_000, maxQueueWaitMs: 0 };
 
@@ -19,28 +19,39 @@ const BY_BULLMQ = new Script(
     .replace('if #suspects == 0 then pcall(claimPlain', 'if false then pcall(claimPlain'),
 );
 
+const SUBMIT_BY_BULLMQ = new Script('submit-by-bullmq', SUBMIT.text.replace('if addedByBullmq then', 'if false then'));
+
+/** Options say the same in any order. */
+function parsed(options: string | undefined): unknown {
+  return options === undefined || options === '' ? options : JSON.parse(options);
+}
+
+interface Scripts {
+  step: Script;
+  submit: Script;
+}
+
 /** One of two queues to which the same is done. */
 class Side {
   readonly keys: ModelKeys = modelKeys(`test-${randomUUID()}`, 'minnow');
   readonly redis: Redis;
-  readonly script: Script;
+  readonly scripts: Scripts;
 
-  constructor(redis: Redis, script: Script) {
+  constructor(redis: Redis, scripts: Scripts) {
     this.redis = redis;
-    this.script = script;
+    this.scripts = scripts;
   }
 
   async step(stepId: string, wanted: number, items: (string | number)[]): Promise<StepReply> {
     const { bull, own } = this.keys;
     const header = [bull, own, 60_000, 10_000, 3_600, stepId, wanted, 1, 60_000, 'w', 0];
-    return decodeStep(await this.script.run(this.redis, bull, [...header, ...items]));
+    return decodeStep(await this.scripts.step.run(this.redis, bull, [...header, ...items]));
   }
 
-  async submit(id: string, priority: number): Promise<void> {
+  /** All in one script. */
+  async submit(jobs: readonly SubmittedJob[]): Promise<unknown> {
     const { bull, own } = this.keys;
-    const data = JSON.stringify(sampleRequest());
-    const terms = submitTerms({ own, ...LIMITS });
-    await SUBMIT.run(this.redis, bull, submitArguments(terms, [{ id, priority, work: 3, deadline: 0, data }]));
+    return await this.scripts.submit.run(this.redis, bull, submitArguments(submitTerms({ own, ...LIMITS }), jobs));
   }
 
   /** Everything under the queue's keys; times, ids of stream entries and the queue's own name are made equal. */
@@ -59,7 +70,10 @@ class Side {
   async #valueOf(key: string): Promise<unknown> {
     const type = await this.redis.type(key);
     if (key.includes(':metrics:')) return await this.redis.hget(key, 'count');
-    if (type === 'hash') return Object.entries(await this.redis.hgetall(key)).sort();
+    if (type === 'hash') {
+      const fields = Object.entries(await this.redis.hgetall(key));
+      return fields.map(([name, value]) => [name, name === 'opts' ? parsed(value) : value]).sort();
+    }
     if (type === 'zset') return await this.redis.zrange(key, 0, -1, 'WITHSCORES');
     if (type === 'set') return (await this.redis.smembers(key)).sort();
     if (type === 'list') return await this.redis.lrange(key, 0, -1);
@@ -81,8 +95,12 @@ describe('ordinary jobs, taken and ended together', () => {
 
   it('leaves what BullMQ would leave, key by key (40 histories of 8 steps)', async () => {
     expect(BY_BULLMQ.text.length).not.toBe(STEP.text.length);
+    expect(SUBMIT_BY_BULLMQ.text.length).not.toBe(SUBMIT.text.length);
     for (let seed = 1; seed <= 40; seed += 1) {
-      const sides = [new Side(redis, STEP), new Side(redis, BY_BULLMQ)] as const;
+      const sides = [
+        new Side(redis, { step: STEP, submit: SUBMIT }),
+        new Side(redis, { step: BY_BULLMQ, submit: SUBMIT_BY_BULLMQ }),
+      ] as const;
       const both = async <T>(act: (side: Side) => Promise<T>): Promise<[T, T]> => [
         await act(sides[0]),
         await act(sides[1]),
@@ -92,13 +110,26 @@ describe('ordinary jobs, taken and ended together', () => {
       const held = new Map<string, string>();
       let submitted = 0;
       for (let turn = 0; turn < 8; turn += 1) {
-        for (let more = under(8); more > 0; more -= 1) {
+        const jobs = Array.from({ length: under(8) }, (): SubmittedJob => {
           submitted += 1;
-          const [id, priority, oddity] = [`job-${submitted}`, 1 + under(10), under(24)];
-          await both(async (side) => {
-            await side.submit(id, priority);
-            await makeOdd(side, id, oddity);
-          });
+          const data = JSON.stringify(sampleRequest());
+          const more = { list: under(3) === 0 ? 'all' : '', trace: under(3) === 0 ? 'trace' : '' };
+          const shared = under(4) === 0 ? { key: `key-${under(3)}`, record: `record-${submitted}` } : undefined;
+          return {
+            id: `job-${submitted}`,
+            priority: 1 + under(10),
+            work: 1 + under(9),
+            deadline: 0,
+            data,
+            ...more,
+            shared,
+          };
+        });
+        const [answer, bullmqsAnswer] = await both((side) => side.submit(jobs));
+        expect(answer, `history ${seed}, turn ${turn}`).toEqual(bullmqsAnswer);
+        for (const { id } of jobs) {
+          const oddity = under(24);
+          await both((side) => makeOdd(side, id, oddity));
         }
         // A rate would come into what is predicted at submission.
         await both((side) => side.redis.del(`${side.keys.own}drain`));
@@ -120,7 +151,7 @@ describe('ordinary jobs, taken and ended together', () => {
         const named = ({ codes, claim }: StepReply): unknown => ({
           ...{ codes, waiting: claim.waiting, limited: claim.limitedMs > 0, delayed: claim.nextDelayedMs > 0 },
           claims: claim.claims.map(({ id, token, fields, log }) => ({
-            ...{ id, token, log, data: fields.get('data'), opts: fields.get('opts'), ats: fields.get('ats') },
+            ...{ id, token, log, data: fields.get('data'), opts: parsed(fields.get('opts')), ats: fields.get('ats') },
             ...{ priority: fields.get('priority'), defa: fields.get('defa') },
           })),
         });
