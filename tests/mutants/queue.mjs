@@ -2,6 +2,7 @@
 
 const STEP_TEST = 'packages/queue/src/lua/step.test.ts';
 const LIFECYCLE_FUZZ = 'packages/queue/src/lua/lifecycle.fuzz.test.ts';
+const PLAIN_TEST = 'packages/queue/src/lua/plain.test.ts';
 const SUBMITTER_TEST = 'packages/queue/src/submitter.test.ts';
 const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
 const DEATH_TEST = 'packages/queue/src/worker-death.test.ts';
@@ -30,17 +31,17 @@ export const queueMutants = [
   {
     name: 'overlap-appended',
     breaks: 'Emits are exact: what the log has already is skipped, not appended.',
-    file: 'packages/queue/src/lua/held-job.ts',
-    search: 'if length ~= position then return length end',
-    replace: 'if length < position then return length end',
+    file: 'packages/queue/src/lua/token-log.ts',
+    search: 'if length ~= position then return tonumber(length) end',
+    replace: 'if tonumber(length) < tonumber(position) then return tonumber(length) end',
     tests: [STEP_TEST],
   },
   {
     name: 'gap-appended',
     breaks: 'Emits are exact: a gap is refused.',
-    file: 'packages/queue/src/lua/held-job.ts',
-    search: 'if length ~= position then return length end',
-    replace: 'if length > position then return length end',
+    file: 'packages/queue/src/lua/token-log.ts',
+    search: 'if length ~= position then return tonumber(length) end',
+    replace: 'if tonumber(length) > tonumber(position) then return tonumber(length) end',
     tests: [STEP_TEST],
   },
   {
@@ -106,6 +107,14 @@ export const queueMutants = [
     search: 'queue.waiting = queue.waiting + 1',
     replace: '',
     tests: [SUBMITTER_TEST],
+  },
+  {
+    name: 'added-beside-bullmq',
+    breaks: "A job that is added behind another one in the same script is one of BullMQ's in every detail.",
+    file: 'packages/queue/src/lua/submit.ts',
+    search: "'event', 'waiting', 'jobId', id)",
+    replace: "'event', 'waited', 'jobId', id)",
+    tests: [PLAIN_TEST],
   },
   {
     name: 'one-bad-fails-its-script',

@@ -39,11 +39,9 @@ end
 
 local function emit(id, token, replyTo, position, ending, event)
   if not holds(id, token) then return -1 end
-  local length = logLength(id)
-  if length ~= position then return length end
-  logAppend(id, ending, event, length == 0)
-  tell(id, replyTo, event)
-  return ending
+  local length, appended = logAppend(id, position, ending, event)
+  if appended then tell(id, replyTo, event) end
+  return length
 end
 
 -- Redis takes no writes at all: it is full, its disk is, its replicas are away, or it is no master any more.

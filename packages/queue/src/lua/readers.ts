@@ -34,11 +34,18 @@ local function collect(reader, id, event)
     entry = {}
     outgoing[reader] = entry
   end
-  entry[#entry + 1] = id
-  entry[#entry + 1] = event
+  local last = #entry
+  entry[last + 1], entry[last + 2] = id, event
 end
 
+local opaque = {}
+
 local function tell(id, replyTo, event)
+  if not mayBeJoined then
+    if opaque[replyTo] == nil then opaque[replyTo] = isOpaqueId(replyTo) end
+    if opaque[replyTo] then collect(replyTo, id, event) end
+    return
+  end
   for reader in pairs(readersOf(id, replyTo)) do collect(reader, id, event) end
 end
 

@@ -84,8 +84,7 @@ while ARGV[at] do
   local kind, ok, code = ARGV[at], false, nil
   if unsettled[ARGV[at + 1]] then pcall(settlePlain) end
   if kind == 'E' then
-    ok, code = pcall(emit, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]),
-      ARGV[at + 6])
+    ok, code = pcall(emit, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
     at = at + 7
   elseif kind == 'C' or kind == 'F' then
     ok, code = pcall(finishAndTell, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], kind == 'C' and 'completed' or 'failed',

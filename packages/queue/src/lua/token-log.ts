@@ -4,10 +4,14 @@
  * Needs the locals OWN and LOG_TTL_MS.
  */
 export const TOKEN_LOG = `
+-- The length of the log at this key, as a decimal.
+local function lengthAt(key)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return last and string.match(last[1], '^%d+') or '0'
+end
+
 local function logLength(id)
-  local last = redis.call('XREVRANGE', OWN .. 'log:' .. id, '+', '-', 'COUNT', 1)
-  if #last == 0 then return 0 end
-  return tonumber(string.match(last[1][1], '^%d+'))
+  return tonumber(lengthAt(OWN .. 'log:' .. id))
 end
 
 local function logEntries(id)
@@ -16,10 +20,15 @@ local function logEntries(id)
   return entries
 end
 
--- A log gets its life with its first entry; whoever holds the job renews it now and then.
-local function logAppend(id, length, event, isFirst)
+-- Appends what reaches from one length to the other, both decimals, if the log is as long as the
+-- first; its length then, and whether it was.
+local function logAppend(id, position, ending, event)
   local key = OWN .. 'log:' .. id
-  redis.call('XADD', key, length .. '-1', 'e', event)
-  if isFirst then redis.call('PEXPIRE', key, LOG_TTL_MS) end
+  local length = lengthAt(key)
+  if length ~= position then return tonumber(length) end
+  redis.call('XADD', key, ending .. '-1', 'e', event)
+  -- A log gets its life with its first entry; whoever holds the job renews it now and then.
+  if length == '0' then redis.call('PEXPIRE', key, LOG_TTL_MS) end
+  return tonumber(ending), true
 end
 `;
