@@ -10,8 +10,8 @@ import type { EngineCalls } from './engine-process.ts';
 import type { LoadGeneratorCalls } from './load-generator.ts';
 import { startShoal } from './shoal.ts';
 
-/** Three fillings of the batch. */
-const REQUESTS = 48;
+/** Six fillings of the batch: what begins and ends a burst is a small part of it. */
+const REQUESTS = 96;
 const LONE: Arrival = { atMs: 0, prompt: Array.from({ length: 16 }, (_, i) => 97 + i), maxTokens: 4 };
 
 export interface AddedCostOptions extends StartOptions {
