@@ -133,13 +133,13 @@ function whoTable({ contestants }: ServeReport): string[] {
         `\`${one.key}\``,
         one.name,
         one.precision,
-        one.levels.length === 0 ? '–' : `${highestBorne(one) ?? 'none'} %`,
+        borne(one),
         figure(bestGoodput(one)),
         figure(one.peakMb),
         one.absent === undefined ? '' : oneLine(one.absent),
       ]),
     ),
-    'A load is borne when its 95th percentile is at most three times that of the lightest load and everything was answered. Memory is the sum of the highest resident sizes of all its processes, Redis included.',
+    'A load is borne when its 95th percentile is at most three times that of the lightest load, which must be a quarter of the capacity at most, and everything was answered. Memory is the sum of the highest resident sizes of all its processes, Redis included.',
   ];
 }
 
@@ -212,6 +212,11 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 function figure(value: number | null | undefined): string {
   if (value === undefined || value === null || !Number.isFinite(value)) return '–';
   return Math.abs(value) >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+}
+
+function borne(one: ContestantResult): string {
+  const percent = highestBorne(one);
+  return percent === undefined ? '–' : `${percent} %`;
 }
 
 function oneLine(text: string): string {

@@ -59,15 +59,15 @@ function at(
   return result?.levels.find((level) => level.percent === percent && level.pattern === pattern);
 }
 
-/** In percent of (a)'s capacity; what was left unanswered is not borne. */
+/** In percent of (a)'s capacity; what was left unanswered is not borne. Unknown where the lightest load was not light. */
 export function highestBorne(result: ContestantResult | undefined): number | undefined {
   const levels = poisson(result);
   const [light] = levels;
-  if (light === undefined) return undefined;
+  if (light === undefined || light.percent > LIGHT_PERCENT) return undefined;
   const failing = levels.findIndex(
     ({ measures }) => measures.p95Ms > BORNE * light.measures.p95Ms || measures.answered < measures.requests,
   );
-  return levels.at(failing === -1 ? -1 : failing - 1)?.percent;
+  return levels[(failing === -1 ? levels.length : failing) - 1]?.percent;
 }
 
 /**
@@ -75,12 +75,9 @@ export function highestBorne(result: ContestantResult | undefined): number | und
  * to fail. Unknown when it failed none, and when the lightest load was not light.
  */
 function borneBeyond(ours: ContestantResult | undefined, other: ContestantResult | undefined): number | undefined {
-  const levels = poisson(other);
   const borne = highestBorne(other);
-  const failed = levels.find(({ percent }) => borne !== undefined && percent > borne)?.percent;
-  return (levels[0]?.percent ?? Number.POSITIVE_INFINITY) > LIGHT_PERCENT
-    ? undefined
-    : divide(highestBorne(ours), failed);
+  const failed = poisson(other).find(({ percent }) => borne !== undefined && percent > borne)?.percent;
+  return divide(highestBorne(ours), failed);
 }
 
 /** Over all loads whose requests come one by one. */

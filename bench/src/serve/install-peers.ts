@@ -32,13 +32,15 @@ async function install(folder: string): Promise<void> {
   writeFileSync(refusal, `${failed}\n`);
 }
 
-/** The end of what it wrote when it fails. */
+/** The last line that it wrote when it fails. */
 async function command(name: string, args: readonly string[]): Promise<string | undefined> {
   const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let written = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     written = (written + text).slice(-QUOTED_CHARACTERS);
   });
-  const ended = once(child, 'close').then(([code]) => (code === 0 ? undefined : written.trim() || `code ${code}`));
+  const ended = once(child, 'close').then(([code]) =>
+    code === 0 ? undefined : written.trim().split('\n').at(-1) || `code ${code}`,
+  );
   return Promise.race([ended, once(child, 'error').then(([error]) => String(error))]);
 }

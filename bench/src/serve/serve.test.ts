@@ -108,6 +108,11 @@ test('ratios are of the same load; a load is borne while p95 stays near the ligh
   // (a) failed at 300 and may bear anything below.
   expect(value('highest load')).toBe(1);
   expect(contestants.map((one) => highestBorne(one))).toEqual([80, 300, 80, undefined]);
+  // A load that nobody answered in full, or that was heavy, is no measure for others.
+  const [heavy, unanswered] = [level(100, 100), level(10, 100, { answered: 5, unanswered: 3 })];
+  for (const light of [heavy, unanswered]) {
+    expect(highestBorne(contestant('f-x', 'node', [light, level(300, 110)]))).toBeUndefined();
+  }
   expect(value('best Node peer')).toBe(6);
   expect(value('best Python peer')).toBeUndefined();
 });
