@@ -86,7 +86,7 @@ class Side {
   }
 }
 
-describe('ordinary jobs, taken and ended together', () => {
+describe('ordinary jobs, added, taken and ended together', () => {
   let redis: Redis;
   beforeAll(() => {
     redis = new Redis(inject('redisUrl'));

@@ -19,7 +19,7 @@ local function readersOf(id, replyTo)
   local readers = readersByJob[id]
   if readers then return readers end
   readers = {}
-  for _, reader in ipairs(mayBeJoined and redis.call('SMEMBERS', OWN .. 'readers:' .. id) or {}) do
+  for _, reader in ipairs(redis.call('SMEMBERS', OWN .. 'readers:' .. id)) do
     readers[reader] = true
     joined[id] = true
   end
@@ -38,14 +38,17 @@ local function collect(reader, id, event)
   entry[last + 1], entry[last + 2] = id, event
 end
 
-local opaque = {}
+-- By what a request carried, whether it names a producer: many tokens go to few.
+local namesProducer = {}
+
+-- For the producer alone no set is made for each job.
+local function tellProducer(id, replyTo, event)
+  if namesProducer[replyTo] == nil then namesProducer[replyTo] = isOpaqueId(replyTo) end
+  if namesProducer[replyTo] then collect(replyTo, id, event) end
+end
 
 local function tell(id, replyTo, event)
-  if not mayBeJoined then
-    if opaque[replyTo] == nil then opaque[replyTo] = isOpaqueId(replyTo) end
-    if opaque[replyTo] then collect(replyTo, id, event) end
-    return
-  end
+  if not mayBeJoined then return tellProducer(id, replyTo, event) end
   for reader in pairs(readersOf(id, replyTo)) do collect(reader, id, event) end
 end
 

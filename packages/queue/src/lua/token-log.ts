@@ -20,8 +20,8 @@ local function logEntries(id)
   return entries
 end
 
--- Appends what reaches from one length to the other, both decimals, if the log is as long as the
--- first; its length then, and whether it was.
+-- Appends what reaches from one length to another, both decimals, if the log is as long as the first. Returns how long
+-- it is then, and true if something was appended.
 local function logAppend(id, position, ending, event)
   local key = OWN .. 'log:' .. id
   local length = lengthAt(key)
