@@ -4,7 +4,7 @@ import { Child } from '../queue/child.ts';
 import { median, pairedDifference, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
 import { startBareChain } from './bare-chain.ts';
-import { answersOf, burstRate } from './burst-rate.ts';
+import { burstRate } from './burst-rate.ts';
 import type { RunningContestant, StartOptions } from './contestant.ts';
 import type { EngineCalls } from './engine-process.ts';
 import type { LoadGeneratorCalls } from './load-generator.ts';
@@ -75,7 +75,6 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
   }
 }
 
-async function timeOf(generator: Child<LoadGeneratorCalls>, running: RunningContestant): Promise<number> {
-  const [endMs = Number.NaN] = await answersOf(generator, running, [LONE]);
-  return endMs;
+function timeOf(generator: Child<LoadGeneratorCalls>, { url, fields }: RunningContestant): Promise<number> {
+  return generator.call('lone', { url, fields: { ...fields }, arrival: LONE });
 }

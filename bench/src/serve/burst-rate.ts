@@ -17,7 +17,7 @@ export async function burstRate(
 }
 
 /** When each answer was complete, in ms. */
-export async function answersOf(
+async function answersOf(
   generator: Child<LoadGeneratorCalls>,
   { url, fields }: RunningContestant,
   arrivals: readonly Arrival[],

@@ -11,6 +11,7 @@ import { sendTo } from './send-request.ts';
 const NICE = -10;
 /** Timers fire up to this late; the rest of the way it looks at the clock. */
 const TIMER_MS = 1.5;
+const LONE_MS = 60_000;
 
 interface LoadOptions {
   url: string;
@@ -19,6 +20,12 @@ interface LoadOptions {
   arrivals: readonly Arrival[];
   patienceMs: number;
   quietMs: number;
+}
+
+interface LoneOptions {
+  url: string;
+  fields: Record<string, unknown>;
+  arrival: Arrival;
 }
 
 const timing: Timing = {
@@ -44,6 +51,18 @@ async function load({ url, fields, arrivals, patienceMs, quietMs }: LoadOptions)
   return { records, endMs };
 }
 
+/** Who keep their connection from one request to the next, by where it leads. */
+const callers = new Map<string, ReturnType<typeof sendTo>>();
+
+/** Milliseconds until a request that comes alone is answered, to a caller whose connection is open since its first. */
+async function lone({ url, fields, arrival }: LoneOptions): Promise<number> {
+  const caller = callers.get(url) ?? sendTo(url, fields);
+  callers.set(url, caller);
+  const start = performance.now();
+  await caller.send(arrival, () => {}, AbortSignal.timeout(LONE_MS));
+  return performance.now() - start;
+}
+
 /** Whether the system let it go before others. */
 async function prioritise(): Promise<boolean> {
   try {
@@ -54,7 +73,7 @@ async function prioritise(): Promise<boolean> {
   }
 }
 
-export type LoadGeneratorCalls = { load: typeof load; prioritise: typeof prioritise };
+export type LoadGeneratorCalls = { load: typeof load; lone: typeof lone; prioritise: typeof prioritise };
 
-const calls: LoadGeneratorCalls = { load, prioritise };
+const calls: LoadGeneratorCalls = { load, lone, prioritise };
 answer(calls);

@@ -86,7 +86,8 @@ async function measureAll(
       model,
       generator,
       rounds: quick ? 2 : 4 * rounds,
-      lone: quick ? 20 : 60,
+      // A step takes some milliseconds more or less: the median of so many differences is good to half a one.
+      lone: quick ? 20 : 240,
     });
     await tell('cost', 'What API, queue and worker add to the engine', cost);
   }
