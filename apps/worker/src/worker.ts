@@ -123,8 +123,10 @@ export class Worker {
     const onResumed = (label: ResumeLabel): void => metrics.resumes.inc({ label });
     const handling = { worker: id, resume: config.resume, onResumed };
     consumer.start((job: ClaimedJob) => {
+      // The engine begins while this thread does the rest.
+      const handled = handle(observation.watched(job), engine, handling);
       recorder.claimed(job);
-      void handle(observation.watched(job), engine, handling).then(() => recorder.ended(job.id));
+      void handled.then(() => recorder.ended(job.id));
     });
 
     live.start();
