@@ -130,8 +130,9 @@ class CollectorConsumer implements Consumer {
       this.#jobs.tell({ type: 'finished', jobId: id, outcome: 'failed', code: admission.error.code });
       throw new WaitingError();
     }
-    const entries = job.attemptsStarted > 1 ? await this.#commands.xrange(this.#keys.log(id), '-', '+') : [];
-    const logged = mergeLog(entries.map(([, fields]) => fields[1] ?? ''));
+    const log = job.attemptsStarted > 1 ? await this.#commands.lrange(this.#keys.log(id), 0, -1) : [];
+    // Behind each entry stands how long the log is after it.
+    const logged = mergeLog(log.filter((_, at) => at % 2 === 0));
     await new Promise<void>((released) =>
       this.#jobs.hold({
         writer: this.#writer,

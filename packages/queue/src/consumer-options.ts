@@ -27,7 +27,10 @@ export interface ConsumerOptions {
   repliesMax?: number;
   /** Deaths of a worker that runs one job alone, before that job fails with `worker_lost`. Default 3. */
   maxAttempts?: number;
-  /** Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Default 20. */
+  /**
+   * Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Default 20. With more
+   * than 16 jobs it is longer in proportion, up to 2.5 times, except for the first tokens of a job.
+   */
   emitIntervalMs?: number;
   /** False while the engine hangs: the jobs' locks are then left to lapse. Default: always true. */
   alive?: () => boolean;

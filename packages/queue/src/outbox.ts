@@ -57,6 +57,11 @@ export class Outbox {
     return this.#open.length > 0 || this.#next < this.#chunks.length;
   }
 
+  /** True until the first tokens of the job are on their way. */
+  get untold(): boolean {
+    return this.#base === 0 && this.#next === 0;
+  }
+
   /** Length that the log must have before the job may end. */
   get length(): number {
     return this.#open.at(-1) === undefined ? (this.#chunks.at(-1)?.end ?? this.#base) : endOf(this.#open);

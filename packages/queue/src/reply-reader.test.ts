@@ -52,14 +52,23 @@ describe('replies', () => {
 
   async function append(job: ClaimedJob, from: number, to: number): Promise<void> {
     for (let position = from; position < to; position += 1) job.append(sampleTokens(position));
-    await eventually(
-      'the log',
-      async () => (await redis.xrevrange(keys.log(job.id), '+', '-', 'COUNT', 1))[0]?.[0] === `${to}-1`,
-    );
+    await eventually('the log', async () => (await redis.lindex(keys.log(job.id), -1)) === `${to}`);
   }
 
   const tokens = (events: RequestEvent[]): number[] =>
     events.flatMap((event) => (event.type === 'tokens' ? event.tokenIds : []));
+
+  it('reads a log of many entries from any position', async () => {
+    const job = await submitted('long');
+    const positions = Array.from({ length: 300 }, (_, position) => position);
+    const entries = positions.flatMap((position) => [JSON.stringify(sampleTokens(position)), `${position + 1}`]);
+    await redis.rpush(keys.log('long'), ...entries);
+    await job.complete(sampleResult(300));
+    for (const position of [0, 1, 43, 44, 45, 171, 172, 173, 299, 300]) {
+      const read = tokens(await all('the rest', other.replies.attach('long', { position })));
+      expect(read).toEqual(positions.slice(position));
+    }
+  });
 
   it('lets another process join in the middle: both read the same tokens', async () => {
     const first = all('the first reader', queue.replies.listen('a'));

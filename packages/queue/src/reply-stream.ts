@@ -94,13 +94,13 @@ export class ReplyStream {
     }
   }
 
-  /** An entry holds pairs: a job's id, and what happened to it. */
+  /** The field of an entry holds lines: a job's id, and what happened to it, in turn. */
   #deliver(entries: [string, string[]][]): void {
-    for (const [entryId, fields] of entries) {
+    for (const [entryId, [, value = '']] of entries) {
       this.#lastId = entryId;
-      for (let at = 0; at + 1 < fields.length; at += 2) {
-        const jobId = fields[at] ?? '';
-        if (jobId !== '') this.#options.onEvents(jobId, readReply(fields[at + 1] ?? ''));
+      const lines = value.split('\n');
+      for (let at = 0; at + 1 < lines.length; at += 2) {
+        this.#options.onEvents(lines[at] ?? '', readReply(lines[at + 1] ?? ''));
       }
     }
   }

@@ -26,6 +26,9 @@ const MOST_IN_FLIGHT = 2;
 const CHUNKS_PER_JOB = 8;
 const ITEMS_PER_STEP = 512;
 const RETRY_DELAY_MS = 250;
+/** Jobs that share a round trip for the shortest interval; for more it is longer in proportion, up to a limit. */
+const JOBS_PER_INTERVAL = 16;
+const LONGEST_INTERVAL = 2.5;
 /** A job whose items fail this often in a row, while Redis answers, is given up. */
 const MOST_FAILURES = 20;
 
@@ -42,7 +45,10 @@ export interface ClaimSource {
 
 export interface StepWriterOptions extends StepLimits {
   redis: RedisClient;
-  /** Shortest time from one round trip to the next. Ends and claims do not wait. */
+  /**
+   * Shortest time from one round trip to the next for up to 16 jobs, and for any in which a job speaks for the first
+   * time. Ends and claims do not wait.
+   */
   emitIntervalMs: number;
   /** How often every held job is looked at, whether or not it wrote: a lost lock or a missed cancel call shows. */
   lookIntervalMs: number;
@@ -73,6 +79,10 @@ export class StepWriter {
   #lastFlushAt = 0;
   #immediate: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due, by `performance.now()`. */
+  #dueAt = 0;
+  /** The first tokens of a job are among what is to be sent. */
+  #beginning = false;
   #closed = false;
 
   constructor(options: StepWriterOptions) {
@@ -92,6 +102,7 @@ export class StepWriter {
   touch(outbox: Outbox): void {
     if (!this.#outboxes.has(outbox.claim.token)) return;
     this.#dirty.add(outbox);
+    this.#beginning ||= outbox.untold;
     this.schedule();
   }
 
@@ -116,24 +127,33 @@ export class StepWriter {
     ending?.settle('lost');
   }
 
-  /** Sends what there is: at once when a job ends or is wanted, else when the shortest interval is over. */
+  /** Sends what there is: at once when a job ends or is wanted, else when the interval is over. */
   schedule(): void {
     if (this.#closed || this.#immediate !== undefined || this.#inFlight >= MOST_IN_FLIGHT) return;
     const urgent = this.#ending.size > 0 || this.#options.claims?.eager === true;
-    const wait = urgent ? 0 : this.#lastFlushAt + this.#options.emitIntervalMs - performance.now();
+    const dueAt = urgent ? 0 : this.#lastFlushAt + this.#intervalMs;
+    if (this.#timer !== undefined && this.#dueAt <= dueAt) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const wait = dueAt - performance.now();
     if (wait <= 0) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
       this.#immediate = setImmediate(() => {
         this.#immediate = undefined;
         void this.#flush();
       });
       return;
     }
-    this.#timer ??= setTimeout(() => {
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       void this.#flush();
     }, wait);
+  }
+
+  /** The more jobs write together, the more Redis has to do for each round trip: what it does in a second stays alike. */
+  get #intervalMs(): number {
+    const stretch = this.#beginning ? 1 : Math.max(1, this.#outboxes.size / JOBS_PER_INTERVAL);
+    return this.#options.emitIntervalMs * Math.min(stretch, LONGEST_INTERVAL);
   }
 
   close(): void {
@@ -157,6 +177,7 @@ export class StepWriter {
     this.#inFlight += 1;
     const startedAt = performance.now();
     this.#lastFlushAt = startedAt;
+    this.#beginning = false;
     try {
       const { redis, keys } = this.#options;
       const script = ends > 0 || asksForJobs(claim) ? STEP : EMIT;

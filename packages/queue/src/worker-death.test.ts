@@ -17,7 +17,7 @@ describe('bulk consumer', () => {
     await eventually('the claim', () => jobs.length === 1);
     await rig.redis.del(`${rig.keys.bull}a:lock`);
     jobs[0]?.append(sampleTokens(0));
-    await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log('a'))) === 1);
+    await eventually('the log', async () => (await rig.redis.llen(rig.keys.log('a'))) === 2);
     await rig.redis.del(`${rig.keys.bull}a:lock`);
     await jobs[0]?.complete(sampleResult(1));
     expect(await status('a')).toBe('completed');
@@ -29,7 +29,7 @@ describe('bulk consumer', () => {
     const hung = start({ ...fast, alive: () => alive });
     await eventually('the claim', () => hung.jobs.length === 1);
     hung.jobs[0]?.append(sampleTokens(0));
-    await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log('a'))) === 1);
+    await eventually('the log', async () => (await rig.redis.llen(rig.keys.log('a'))) === 2);
     alive = false;
     const other = start(fast);
     await eventually('the other worker has it', () => other.jobs.length === 1);
@@ -60,7 +60,7 @@ describe('bulk consumer', () => {
       for (const job of doomed.jobs) if (job.id !== 'mute') job.append(sampleTokens(0));
       await eventually(
         'the logs',
-        async () => (await rig.redis.xlen(rig.keys.log('talks'))) + (await rig.redis.xlen(rig.keys.log('chats'))) === 2,
+        async () => (await rig.redis.llen(rig.keys.log('talks'))) + (await rig.redis.llen(rig.keys.log('chats'))) === 4,
       );
       await deadly(doomed);
       const heir = start(fast);
@@ -91,7 +91,7 @@ describe('bulk consumer', () => {
       const worker = start(options);
       await eventually('the claim', () => worker.jobs.length === 1);
       worker.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log(id))) === 1);
+      await eventually('the log', async () => (await rig.redis.llen(rig.keys.log(id))) === 2);
       return worker;
     };
 
@@ -180,7 +180,7 @@ describe('bulk consumer', () => {
       expect(await suspicion()).toBe('1');
       // Whatever it writes clears it.
       heir.jobs[0]?.append(sampleTokens(1));
-      await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log('a'))) === 2);
+      await eventually('the log', async () => (await rig.redis.llen(rig.keys.log('a'))) === 4);
       await deadly(heir);
       const last = start(fast);
       await eventually('the claim after', () => last.jobs.length === 1);
@@ -213,7 +213,7 @@ describe('bulk consumer', () => {
       const doomed = start({ ...fast, ...ahead });
       await eventually('two that run and one ahead', () => doomed.jobs.length === 3);
       for (const job of doomed.jobs.slice(0, 2)) job.append(sampleTokens(0));
-      await eventually('the logs', async () => (await rig.redis.xlen(rig.keys.log('job-1'))) === 1);
+      await eventually('the logs', async () => (await rig.redis.llen(rig.keys.log('job-1'))) === 2);
       await deadly(doomed);
       const heir = start(fast);
       await eventually('the three', () =>
@@ -233,7 +233,7 @@ describe('bulk consumer', () => {
       const doomed = start({ ...fast, capacity: 1 });
       await eventually('the claim', () => doomed.jobs.length === 1);
       doomed.jobs[0]?.append(sampleTokens(0));
-      await eventually('the log', async () => (await rig.redis.xlen(rig.keys.log('first'))) === 1);
+      await eventually('the log', async () => (await rig.redis.llen(rig.keys.log('first'))) === 2);
       await deadly(doomed);
       // Not before it is found: until then the second one is all there is.
       await rig.redis.del(`${rig.keys.bull}first:lock`);

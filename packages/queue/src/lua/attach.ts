@@ -48,9 +48,7 @@ for at = 5, #ARGV, 3 do
   end
   local entries = {}
   if wantLog and state ~= 'missing' and not ended then
-    for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, (position + 1) .. '-0', '+')) do
-      entries[#entries + 1] = entry[2][2]
-    end
+    entries = logEntries(id, position)
   end
   replies[#replies + 1] = { state, logLength(id), value, entries, id }
 end

@@ -108,13 +108,13 @@ local function claimOne(token, alone, now)
   -- A fresh job has no log, and none of these fields yet.
   if tonumber(fields['ats']) == 1 and not alone then return { id, token, flat, {} } end
   redis.call('HSET', BULL .. id, 'shoal:base', logLength(id), 'shoal:alone', alone and 1 or 0, 'shoal:ahead', 0)
-  return { id, token, flat, logEntries(id) }
+  return { id, token, flat, logEntries(id, 0) }
 end
 
 -- A job claimed by a step whose reply was lost, as that step claimed it; nil when it is no longer held.
 local function reclaim(id, token)
   if redis.call('GET', BULL .. id .. ':lock') ~= token then return nil end
-  return { id, token, redis.call('HGETALL', BULL .. id), logEntries(id) }
+  return { id, token, redis.call('HGETALL', BULL .. id), logEntries(id, 0) }
 end
 
 -- How many jobs may be taken, and which of them are suspects. What is not under suspicion goes first; then one worker

@@ -1,8 +1,8 @@
 /**
  * Lua: who reads a job, and telling them. A job's readers are `request.replyTo` and the members of `readers:<job>`.
- * `tell` and `tellEnd` collect; `tellAll` writes one entry per reader with everything this script has for it, as pairs
- * (job id, event JSON). A stream is made and kept alive by its owner alone (NOMKSTREAM): nothing is written for a
- * producer that is gone. Needs the locals OWN and REPLIES_MAX.
+ * `tell` and `tellEnd` collect; `tellAll` writes one entry per reader with everything this script has for it: its one
+ * field holds lines, a job's id and what is told of it as JSON in turn. A stream is made and kept alive by its owner
+ * alone (NOMKSTREAM): nothing is written for a producer that is gone. Needs the locals OWN and REPLIES_MAX.
  */
 export const READERS = `
 local outgoing = {}
@@ -29,6 +29,8 @@ local function readersOf(id, replyTo)
 end
 
 local function collect(reader, id, event)
+  -- Nobody reads a job of such a name, which somebody else gave it; the lines of others must stay in order.
+  if string.find(id, '\\n', 1, true) then return end
   local entry = outgoing[reader]
   if not entry then
     entry = {}
@@ -53,6 +55,8 @@ local function tell(id, replyTo, event)
 end
 
 local function endEvent(outcome, value)
+  -- In JSON a line break is white space; what is not JSON cannot be read anyway.
+  if string.find(value, '\\n', 1, true) then value = string.gsub(value, '\\n', ' ') end
   return (outcome == 'completed' and '{"type":"completed","result":' or '{"type":"failed","error":') .. value .. '}'
 end
 
@@ -70,10 +74,8 @@ end
 
 local function tellAll()
   for reader, entry in pairs(outgoing) do
-    for from = 1, #entry, 2000 do
-      redis.pcall('XADD', OWN .. 'replies:' .. reader, 'NOMKSTREAM', 'MAXLEN', '~', REPLIES_MAX, '*',
-        unpack(entry, from, math.min(from + 1999, #entry)))
-    end
+    redis.pcall('XADD', OWN .. 'replies:' .. reader, 'NOMKSTREAM', 'MAXLEN', '~', REPLIES_MAX, '*', 'e',
+      table.concat(entry, '\\n'))
   end
 end
 `;

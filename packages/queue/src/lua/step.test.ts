@@ -93,6 +93,11 @@ describe('the step script', () => {
     const script = forgotten ? new Script(known.name, `${known.text}\n-- ${randomUUID()}`) : known;
     return decodeStep(await script.run(redis, keys.bull, [...header, ...items]));
   };
+  /** Job ids and what was told of each, in turn. */
+  const repliesTo = async (reader: string): Promise<string[]> => {
+    const [, ...entries] = await redis.xrange(keys.replies(reader), '-', '+');
+    return entries.flatMap(([, [, lines = '']]) => lines.split('\n'));
+  };
   const submit = (id: string, replyTo = ''): Promise<unknown> => {
     const data = JSON.stringify(sampleRequest(replyTo === '' ? {} : { replyTo }));
     const terms = submitTerms({ own: keys.own, ...LIMITS });
@@ -143,15 +148,27 @@ describe('the step script', () => {
         }
       }
       for (const id of ids) {
-        const entries = (await redis.xrange(keys.log(id), '-', '+')).map(([, fields]) => fields[1]);
+        const entries = (await redis.lrange(keys.log(id), 0, -1)).filter((_, at) => at % 2 === 0);
         expect(entries).toEqual(models.get(id)?.log.map(({ position, end }) => event(position, end)));
         const set = models.get(id)?.state;
         if (set !== 'active') expect(await redis.zscore(`${keys.bull}${set}`, id)).not.toBeNull();
       }
-      const replies = (await redis.xrange(keys.replies(reader), '-', '+')).slice(1).flatMap(([, fields]) => fields);
-      expect(replies).toEqual(told);
+      expect(await repliesTo(reader)).toEqual(told);
     }
   }, 120_000);
+
+  it('tells others in order beside a job whose name, and an end whose text, has line breaks', async () => {
+    const reader = randomUUID();
+    await redis.xadd(keys.replies(reader), '*', '', '');
+    const ids = ['two\nlines', 'b', 'c'];
+    for (const id of ids) await submit(id);
+    const { claims } = (await step([], 3)).claim;
+    const token = (id: string): string => claims.find((claim) => claim.id === id)?.token ?? '';
+    const tokens = ids.flatMap((id) => ['E', id, token(id), reader, 0, 1, event(0, 1)]);
+    expect((await step([...tokens, 'C', 'b', token('b'), reader, 1, '{\n"text": 1\n}'])).codes).toEqual([1, 1, 1, 0]);
+    const told = ['b', event(0, 1), 'c', event(0, 1), 'b', '{"type":"completed","result":{ "text": 1 }}'];
+    expect(await repliesTo(reader)).toEqual(told);
+  });
 
   it('gives a step that is sent again the same claims, less those whose lock is gone', async () => {
     for (const id of ['x', 'y', 'z']) await submit(id);
@@ -200,6 +217,6 @@ describe('the step script', () => {
     await step(['E', 'r', claims[0]?.token ?? '', evil, 0, 1, event(0, 1)]);
     expect(await redis.xlen(keys.replies(evil))).toBe(1);
     await redis.del(keys.replies(evil));
-    expect(await redis.xlen(keys.log('r'))).toBe(1);
+    expect(await redis.llen(keys.log('r'))).toBe(2);
   });
 });

@@ -1,22 +1,32 @@
 /**
- * Lua: the token log of a job, a stream whose entry id is `<length of the log after the entry>-1`, so that its length
- * is its last id, and reading from a position is a range. The one field `e` holds the TokensEvent as JSON.
+ * Lua: the token log of a job, a list in which each entry, a TokensEvent as JSON, is followed by how long the log is
+ * after it: so its length is its last element, and what lies behind a position is read from its end.
  * Needs the locals OWN and LOG_TTL_MS.
  */
 export const TOKEN_LOG = `
 -- The length of the log at this key, as a decimal.
 local function lengthAt(key)
-  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  return last and string.match(last[1], '^%d+') or '0'
+  return redis.call('LINDEX', key, -1) or '0'
 end
 
 local function logLength(id)
   return tonumber(lengthAt(OWN .. 'log:' .. id))
 end
 
-local function logEntries(id)
+-- The entries that end behind a position: most readers have all but the last few.
+local function logEntries(id, position)
+  local key, latest, last, done = OWN .. 'log:' .. id, {}, -1, false
+  repeat
+    local part = redis.call('LRANGE', key, last - 255, last)
+    for at = #part, 2, -2 do
+      done = tonumber(part[at]) <= position
+      if done then break end
+      latest[#latest + 1] = part[at - 1]
+    end
+    last = last - 256
+  until done or #part < 256
   local entries = {}
-  for _, entry in ipairs(redis.call('XRANGE', OWN .. 'log:' .. id, '-', '+')) do entries[#entries + 1] = entry[2][2] end
+  for at = #latest, 1, -1 do entries[#entries + 1] = latest[at] end
   return entries
 end
 
@@ -26,7 +36,7 @@ local function logAppend(id, position, ending, event)
   local key = OWN .. 'log:' .. id
   local length = lengthAt(key)
   if length ~= position then return tonumber(length) end
-  redis.call('XADD', key, ending .. '-1', 'e', event)
+  redis.call('RPUSH', key, event, ending)
   -- A log gets its life with its first entry; whoever holds the job renews it now and then.
   if length == '0' then redis.call('PEXPIRE', key, LOG_TTL_MS) end
   return tonumber(ending), true
