@@ -6,6 +6,7 @@ const PLAIN_TEST = 'packages/queue/src/lua/plain.test.ts';
 const SUBMITTER_TEST = 'packages/queue/src/submitter.test.ts';
 const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
 const DEATH_TEST = 'packages/queue/src/worker-death.test.ts';
+const READER_TEST = 'packages/queue/src/reply-reader.test.ts';
 const EAR_TEST = 'packages/queue/src/ear.test.ts';
 const SHARING_TEST = 'packages/queue/src/sharing.test.ts';
 const PRODUCER_TEST = 'packages/queue/src/queue-producer.test.ts';
@@ -43,6 +44,33 @@ export const queueMutants = [
     search: 'if length ~= position then return tonumber(length) end',
     replace: 'if tonumber(length) > tonumber(position) then return tonumber(length) end',
     tests: [STEP_TEST],
+  },
+  {
+    name: 'log-read-in-part',
+    breaks: 'Whoever joins reads the whole log from its position, however long it is.',
+    file: 'packages/queue/src/lua/token-log.ts',
+    search: 'until done or #part < 256',
+    replace: 'until true',
+    tests: [READER_TEST],
+    only: 'any position',
+  },
+  {
+    name: 'lines-of-others-moved',
+    breaks: 'What a foreign producer calls its job moves no line of another in a reply stream.',
+    file: 'packages/queue/src/lua/readers.ts',
+    search: "if string.find(id, '\\\\n', 1, true) then return end",
+    replace: '',
+    tests: [STEP_TEST],
+    only: 'line breaks',
+  },
+  {
+    name: 'first-token-among-many',
+    breaks: 'The first token of a job waits no longer because others run beside it.',
+    file: 'packages/queue/src/step-writer.ts',
+    search: 'this.#beginning ||= outbox.untold;',
+    replace: '',
+    tests: ['packages/queue/src/step-writer.test.ts'],
+    only: 'first token',
   },
   {
     name: 'end-before-its-tokens',
@@ -231,8 +259,8 @@ export const queueMutants = [
     name: 'joins-one-token-late',
     breaks: 'No reader misses a token: who joins reads the log from its position on.',
     file: 'packages/queue/src/lua/attach.ts',
-    search: "(position + 1) .. '-0'",
-    replace: "(position + 2) .. '-0'",
+    search: 'entries = logEntries(id, position)',
+    replace: 'entries = logEntries(id, position + 1)',
     tests: [LIFECYCLE_FUZZ],
   },
   {

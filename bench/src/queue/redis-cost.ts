@@ -64,7 +64,7 @@ export class MeasuredRedis {
 
   /** The token log of a job: its entries, as JSON. */
   async log({ prefix, model }: { prefix: string; model: string }, id: string): Promise<string[]> {
-    const log = await this.#admin.lrange(`{${prefix}:${model}}::log:${id}`, 0, -1);
+    const log = await this.#admin.lrange(`{${prefix}:${model}}::tokens:${id}`, 0, -1);
     // Behind each entry stands how long the log is after it.
     return log.filter((_, at) => at % 2 === 0);
   }

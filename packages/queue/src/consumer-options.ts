@@ -29,7 +29,7 @@ export interface ConsumerOptions {
   maxAttempts?: number;
   /**
    * Tokens of steps shorter than this share a round trip: Redis' load follows time, not speed. Default 20. With more
-   * than 16 jobs it is longer in proportion, up to 2.5 times, except for the first tokens of a job.
+   * than 16 jobs it is longer in proportion, up to 2.5 times, except for the first tokens of a claim.
    */
   emitIntervalMs?: number;
   /** False while the engine hangs: the jobs' locks are then left to lapse. Default: always true. */

@@ -13,7 +13,7 @@ export interface ModelKeys {
   readonly queueName: string;
   /** What BullMQ puts before a job id or a queue-wide key. */
   readonly bull: string;
-  /** What Shoal puts before its own keys: `log:<job>`, `readers:<job>`, `replies:<producer>`, `drain`. */
+  /** What Shoal puts before its own keys: `tokens:<job>`, `readers:<job>`, `replies:<producer>`, `drain`. */
   readonly own: string;
   /** Channel on which the consumers hear of cancelled jobs. */
   readonly cancelChannel: string;
@@ -91,7 +91,7 @@ export function modelKeys(prefix: string, model: string): ModelKeys {
     // Redis takes no spaces and nothing beyond ASCII.
     workerClient: (worker) =>
       `${tag}:${Buffer.from(queueName).toString('base64')}:w:${worker.replaceAll(/[^!-~]/g, '-')}`,
-    log: (id) => `${own}log:${id}`,
+    log: (id) => `${own}tokens:${id}`,
     readers: (id) => `${own}readers:${id}`,
     replies: (producer) => `${own}replies:${producer}`,
   };

@@ -57,9 +57,9 @@ export class Outbox {
     return this.#open.length > 0 || this.#next < this.#chunks.length;
   }
 
-  /** True until the first tokens of the job are on their way. */
+  /** True until the first tokens of the claim are on their way. */
   get untold(): boolean {
-    return this.#base === 0 && this.#next === 0;
+    return this.#next === 0;
   }
 
   /** Length that the log must have before the job may end. */

@@ -5,7 +5,7 @@ import { sampleTokens } from './testing/requests.ts';
 import { eventually } from './testing/waiting.ts';
 
 const INTERVAL_MS = 1_000;
-/** What comes round at intervals sends no tokens along. */
+/** Nothing else that comes round at intervals ends or claims. */
 const quiet = { lockDurationMs: 600_000, stalledIntervalMs: 600_000, prefetch: 0, emitIntervalMs: INTERVAL_MS };
 
 type Emit = Extract<ConsumerFact, { type: 'emit' }>;
@@ -63,5 +63,15 @@ describe('how often tokens are written', () => {
     });
     expect(waited).toBeGreaterThan(INTERVAL_MS - 50);
     expect(waited).toBeLessThan(1.9 * INTERVAL_MS);
+  });
+
+  it('does not let what one round trip cannot take wait for longer', async () => {
+    const many = await holding(520);
+    const before = many.emits.length;
+    append(many.jobs, 1);
+    await eventually('all second tokens', () => tokensOf(many.emits) === 2 * 520);
+    const [first = Number.NaN, second = Number.NaN] = many.startedAt.slice(before);
+    expect(second - first).toBeGreaterThan(INTERVAL_MS - 50);
+    expect(second - first).toBeLessThan(1.9 * INTERVAL_MS);
   });
 });

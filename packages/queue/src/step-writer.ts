@@ -46,7 +46,7 @@ export interface ClaimSource {
 export interface StepWriterOptions extends StepLimits {
   redis: RedisClient;
   /**
-   * Shortest time from one round trip to the next for up to 16 jobs, and for any in which a job speaks for the first
+   * Shortest time from one round trip to the next for up to 16 jobs, and for any in which a claim speaks for the first
    * time. Ends and claims do not wait.
    */
   emitIntervalMs: number;
@@ -81,7 +81,7 @@ export class StepWriter {
   #timer: NodeJS.Timeout | undefined;
   /** When the timer is due, by `performance.now()`. */
   #dueAt = 0;
-  /** The first tokens of a job are among what is to be sent. */
+  /** What is to be sent brings the first tokens of a claim, or was left over by the last round trip. */
   #beginning = false;
   #closed = false;
 
@@ -177,7 +177,8 @@ export class StepWriter {
     this.#inFlight += 1;
     const startedAt = performance.now();
     this.#lastFlushAt = startedAt;
-    this.#beginning = false;
+    // What did not fit goes out as soon as it may.
+    this.#beginning = this.#dirty.size > 0;
     try {
       const { redis, keys } = this.#options;
       const script = ends > 0 || asksForJobs(claim) ? STEP : EMIT;

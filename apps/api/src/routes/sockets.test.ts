@@ -235,6 +235,24 @@ test('shutdown: what does not finish in time ends with an error; a stream that h
   server = undefined;
 });
 
+test('shutdown: a connection ends with its stream, while others go on', async () => {
+  const { app, port, model, close } = await listen();
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  const sockets = [1, 2].map(() => connect(port, '127.0.0.1'));
+  for (const socket of sockets) {
+    socket.write(posted({ stream: true }));
+    await once(socket, 'data');
+  }
+  const closing = close(60_000);
+  // Whoever is idle when the server closes is cut by Node.
+  await expect.poll(() => app.server.listening).toBe(false);
+  model.tell('r1', ...answer('hello', ['hel', 'lo']).slice(1));
+  await expect.poll(() => sockets.map(({ closed }) => closed)).toEqual([true, false]);
+  model.tell('r2', ...answer('hello', ['hel', 'lo']).slice(1));
+  await closing;
+  server = undefined;
+});
+
 test('a caller who waits costs no copy of the prompt', async () => {
   const bodies: (() => unknown)[] = [];
   const started = testServer();

@@ -47,27 +47,6 @@ describe('a step', () => {
     expect(ofSteps.map(({ events }) => events.map(({ type }) => type))).toEqual([['tokens'], ['tokens', 'finished']]);
   });
 
-  it('wakes the other thread once: what it begins with is told with its tokens', async () => {
-    const [first] = await reportsOf('ab');
-    expect(first?.facts.map(({ type }) => type)).toEqual(expect.arrayContaining(['joined', 'started', 'step']));
-    expect(first?.events.map(({ type }) => type)).toEqual(['tokens']);
-  });
-
-  it('tells who began while a run takes long', async () => {
-    const { engine, clock, runner } = scriptedEngine({ batching: 'continuous' });
-    let go = (): void => {};
-    runner.beforeRun = () => new Promise((resolve) => (go = resolve));
-    const reports: ThreadReport[] = [];
-    const host = new EngineHost(engine, new SharedStats(), (report) => reports.push(report));
-    await host.handle({ type: 'generate', ticket: 1, request: echoRequest('one', 'ab', { maxTokens: 1 }) });
-    await clock.settle();
-    const facts = () => reports.flatMap((report) => (report.type === 'step' ? report.facts : []));
-    expect(facts()).toEqual([]);
-    await expect.poll(() => facts().map(({ type }) => type)).toEqual(['joined', 'started']);
-    go();
-    await host.handle({ type: 'close' });
-  });
-
   it('is told before the next one where it brings no token', async () => {
     const reports = await reportsOf('x'.repeat(40));
     const steps = reports.map(({ facts }) => facts.filter(({ type }) => type === 'step').length);

@@ -2,14 +2,9 @@ import type { ShoalError } from '@shoal/protocol';
 import type { Engine } from '../engine.ts';
 import { asShoalError } from '../engine.ts';
 import type { EventSink } from '../event-stream.ts';
-import type { EngineFact } from '../events.ts';
 import type { FinishedEvent } from '../generation-engine.ts';
 import type { ThreadCommand, ThreadReport, TicketEvent } from './messages.ts';
 import type { SharedStats } from './shared-stats.ts';
-
-/** What a step begins with; those who watch can wait for what it brings, if that does not take long. */
-const BEGINNINGS: ReadonlySet<EngineFact['type']> = new Set(['joined', 'started', 'prefix-hit']);
-const BEGINNING_MS = 50;
 
 type StepReport = Extract<ThreadReport, { type: 'step' }>;
 
@@ -21,7 +16,6 @@ export class EngineHost {
   readonly #aborts = new Map<number, () => void>();
   #outbox: StepReport | undefined;
   #flushing = false;
-  #later: NodeJS.Timeout | undefined;
 
   constructor(engine: Engine, stats: SharedStats, post: (report: ThreadReport) => void) {
     this.#engine = engine;
@@ -31,10 +25,9 @@ export class EngineHost {
       // Before the run, so that whoever watches the statistics sees that something is running while it lasts.
       if (fact.type === 'started') stats.write(engine.stats());
       this.#pending().facts.push(fact);
+      if (fact.type !== 'step') this.#flushSoon();
       // The tokens that follow take it along: the other thread is woken once, not twice. Not every step brings some.
-      if (fact.type === 'step') setImmediate(() => this.#flush());
-      else if (BEGINNINGS.has(fact.type)) this.#later ??= setTimeout(() => this.#flush(), BEGINNING_MS);
-      else this.#flushSoon();
+      else setImmediate(() => this.#flush());
     });
   }
 
@@ -90,8 +83,6 @@ export class EngineHost {
 
   #flush(): void {
     this.#flushing = false;
-    clearTimeout(this.#later);
-    this.#later = undefined;
     this.#stats.write(this.#engine.stats());
     if (this.#outbox !== undefined) this.#post(this.#outbox);
     this.#outbox = undefined;

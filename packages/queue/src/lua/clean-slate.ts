@@ -13,7 +13,7 @@ if not redis.call('ZSCORE', BULL .. 'completed', id) and not redis.call('ZSCORE'
 if data ~= '' then redis.call('HSET', BULL .. id, 'data', data) end
 redis.call('HDEL', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:ahead', 'shoal:suspect', 'shoal:deaths', 'shoal:cancel', 'shoal:risen',
   'shoal:predicted')
-redis.call('UNLINK', OWN .. 'log:' .. id, OWN .. 'readers:' .. id)
+redis.call('UNLINK', OWN .. 'tokens:' .. id, OWN .. 'readers:' .. id)
 return 1
 `,
 );

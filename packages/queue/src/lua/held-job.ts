@@ -15,7 +15,7 @@ end
 
 -- What is done for every held job now and then.
 local function attend(id)
-  redis.call('PEXPIRE', OWN .. 'log:' .. id, LOG_TTL_MS)
+  redis.call('PEXPIRE', OWN .. 'tokens:' .. id, LOG_TTL_MS)
   redis.call('PEXPIRE', OWN .. 'readers:' .. id, LOG_TTL_MS)
   if redis.call('HEXISTS', BULL .. id, 'shoal:cancel') == 1 then cancelled[id] = true end
   return 0

@@ -10,12 +10,12 @@ local function lengthAt(key)
 end
 
 local function logLength(id)
-  return tonumber(lengthAt(OWN .. 'log:' .. id))
+  return tonumber(lengthAt(OWN .. 'tokens:' .. id))
 end
 
 -- The entries that end behind a position: most readers have all but the last few.
 local function logEntries(id, position)
-  local key, latest, last, done = OWN .. 'log:' .. id, {}, -1, false
+  local key, latest, last, done = OWN .. 'tokens:' .. id, {}, -1, false
   repeat
     local part = redis.call('LRANGE', key, last - 255, last)
     for at = #part, 2, -2 do
@@ -33,7 +33,7 @@ end
 -- Appends what reaches from one length to another, both decimals, if the log is as long as the first. Returns how long
 -- it is then, and true if something was appended.
 local function logAppend(id, position, ending, event)
-  local key = OWN .. 'log:' .. id
+  local key = OWN .. 'tokens:' .. id
   local length = lengthAt(key)
   if length ~= position then return tonumber(length) end
   redis.call('RPUSH', key, event, ending)

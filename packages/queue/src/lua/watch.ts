@@ -83,7 +83,7 @@ end
 
 local function judge(id)
   -- Nobody renews it while the job waits; gone, its readers would see the answer begin again.
-  redis.call('PEXPIRE', OWN .. 'log:' .. id, RECORD_TTL_MS)
+  redis.call('PEXPIRE', OWN .. 'tokens:' .. id, RECORD_TTL_MS)
   local job = redis.call('HMGET', BULL .. id, 'shoal:base', 'shoal:alone', 'shoal:ahead')
   if logLength(id) > tonumber(job[1] or 0) then
     redis.call('HDEL', BULL .. id, 'shoal:suspect', 'shoal:deaths', 'shoal:ahead', 'shoal:silent')
@@ -152,7 +152,7 @@ for _, set in ipairs({ 'completed', 'failed' }) do
   local old = redis.call('ZRANGEBYSCORE', BULL .. set, '-inf', now - RESULT_TTL_S * 1000, 'LIMIT', 0, ${SWEEP_AT_ONCE})
   for _, id in ipairs(old) do
     redis.call('UNLINK', BULL .. id, BULL .. id .. ':logs', BULL .. id .. ':dependencies', BULL .. id .. ':processed',
-      BULL .. id .. ':failed', BULL .. id .. ':unsuccessful', OWN .. 'log:' .. id, OWN .. 'readers:' .. id, OWN .. 'records:' .. id)
+      BULL .. id .. ':failed', BULL .. id .. ':unsuccessful', OWN .. 'tokens:' .. id, OWN .. 'readers:' .. id, OWN .. 'records:' .. id)
     redis.call('ZREM', BULL .. set, id)
   end
 end
