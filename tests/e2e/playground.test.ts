@@ -73,10 +73,7 @@ describe.skipIf(executablePath === undefined)('the playground, in a real browser
     await page.getByLabel('Step to look at').fill(String(fullest));
   }
 
-  it('sends fifty at once, and shows answers and how they shared the batch', {
-    timeout: 120_000,
-    retry: 1,
-  }, async () => {
+  it('sends fifty at once, and shows answers and how they shared the batch', { timeout: 120_000 }, async () => {
     const page = await openLive({ colorScheme: 'light' });
     await sendFifty(page);
     const cards = page.getByRole('region', { name: 'Answers' }).getByRole('listitem');
@@ -116,8 +113,7 @@ describe.skipIf(executablePath === undefined)('the playground, in a real browser
     await page.getByRole('region', { name: 'Answers' }).getByText('fox').nth(5).waitFor();
   });
 
-  // Once more where a frame was lost: the page may miss some, and each tells the present, not what was missed.
-  it('can be used with the keyboard alone', { timeout: 60_000, retry: 1 }, async () => {
+  it('can be used with the keyboard alone', { timeout: 60_000 }, async () => {
     const page = await openLive();
     const focused = () => page.evaluate(() => document.activeElement?.closest('label, button, a')?.textContent ?? '');
     const order: string[] = [];
@@ -141,8 +137,7 @@ describe.skipIf(executablePath === undefined)('the playground, in a real browser
     await page.keyboard.press('Control+Enter');
     await page.getByRole('region', { name: 'Answers' }).getByText('85').waitFor();
 
-    // Through its steps: back to the one in which it was prefilled alone, and on to its first token's step. The picture
-    // may begin with the last steps of what was asked before.
+    // Through its steps: back to the one in which it was prefilled alone, and on to its first token's step.
     await page.getByText('one sequence, up to').waitFor();
     await page.getByLabel('Step to look at').focus();
     const press = async (name: string): Promise<void> => {
