@@ -1,12 +1,12 @@
 import { type Finding, ratioFinding } from '../finding.ts';
 import { type Contestant, interleave } from '../interleave.ts';
-import { Child } from '../queue/child.ts';
+import type { Child } from '../queue/child.ts';
 import { median, pairedDifference, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
 import { startBareChain } from './bare-chain.ts';
 import { burstRate } from './burst-rate.ts';
 import type { RunningContestant, StartOptions } from './contestant.ts';
-import type { EngineCalls } from './engine-process.ts';
+import type { EngineCalls } from './engine-calls.ts';
 import type { LoadGeneratorCalls } from './load-generator.ts';
 import { startShoal } from './shoal.ts';
 
@@ -17,31 +17,32 @@ const LONE: Arrival = { atMs: 0, prompt: Array.from({ length: 16 }, (_, i) => 97
 export interface AddedCostOptions extends StartOptions {
   readonly generator: Child<LoadGeneratorCalls>;
   readonly rounds: number;
-  /** Lone requests of each. */
+  /** Lone requests of each kind. */
   readonly lone: number;
   readonly seed: number;
 }
 
 /**
  * What API, queue and worker add to the engine: tokens per second of one burst, and the time of a request that comes
- * alone, beside what the barest chain of such processes adds to that. All are loaded all the while, and each idles while
- * another answers.
+ * alone, beside what the barest chain of such processes adds to its own. Each is compared with the very engine that its
+ * worker has, asked past them. All are loaded all the while, and each idles while another answers.
  */
 export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Finding> {
-  const { generator, rounds, lone, seed, model, threads } = options;
-  const engine = new Child<EngineCalls>('../serve/engine-process.js');
+  const { generator, rounds, lone, seed, model } = options;
   const shoal = await startShoal(options, 'continuous');
-  const running = [shoal];
+  const running: RunningContestant[] = [shoal];
   try {
     const chain = await startBareChain(options);
     running.push(chain);
-    await engine.call('load', { directory: model.directory, threads });
+    const engine = engineOf(shoal);
+    const engineOfChain = engineOf(chain);
     const works = burst(REQUESTS, seed, model.vocab);
     const contestants: Contestant[] = [
       { name: 'shoal', measure: () => burstRate(generator, shoal, works) },
+      { name: 'engine', measure: () => engine.burst(works) },
+      { name: 'engine again', measure: () => engine.burst(works) },
       { name: 'chain', measure: () => burstRate(generator, chain, works) },
-      { name: 'engine', measure: () => engine.call('burst', works) },
-      { name: 'engine again', measure: () => engine.call('burst', works) },
+      { name: 'engine of the chain', measure: () => engineOfChain.burst(works) },
     ];
     const samples = await interleave(contestants, rounds);
     const of = (name: string): readonly number[] => samples.get(name) ?? [];
@@ -50,14 +51,16 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
     yield ratioFinding('through API and Redis ÷ engine alone', pairedRatio(of('shoal'), of('engine')), {
       atLeast: 0.93,
     });
-    yield ratioFinding('through a bare chain ÷ engine alone', pairedRatio(of('chain'), of('engine')));
+    yield ratioFinding('through a bare chain ÷ engine alone', pairedRatio(of('chain'), of('engine of the chain')));
     const through: number[] = [];
-    const bare: number[] = [];
     const alone: number[] = [];
+    const bare: number[] = [];
+    const bareAlone: number[] = [];
     for (let i = 0; i < lone; i++) {
       through.push(await timeOf(generator, shoal));
+      alone.push(await engine.lone(LONE));
       bare.push(await timeOf(generator, chain));
-      alone.push(await engine.call('lone', LONE));
+      bareAlone.push(await engineOfChain.lone(LONE));
     }
     yield { name: 'a lone request of 4 tokens, engine alone, p50', unit: 'ms', value: median(alone) };
     yield {
@@ -66,13 +69,16 @@ export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Find
       value: pairedDifference(through, alone),
       target: { atMost: 5 },
     };
-    const floor = pairedDifference(bare, alone);
+    const floor = pairedDifference(bare, bareAlone);
     yield { name: 'the same for a bare chain: HTTP, a Redis list, a thread, a Redis stream', unit: 'ms', value: floor };
   } finally {
     for (const one of running) await one.close();
-    await engine.call('close', undefined as never).catch(() => {});
-    engine.close();
   }
+}
+
+function engineOf({ engine }: RunningContestant): EngineCalls {
+  if (engine === undefined) throw new Error('its worker has no way to its engine');
+  return engine;
 }
 
 function timeOf(generator: Child<LoadGeneratorCalls>, { url, fields }: RunningContestant): Promise<number> {

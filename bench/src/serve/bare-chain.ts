@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { launchRedis } from '../../../scripts/redis.mjs';
+import { freePort } from '../../../scripts/system/ports.mjs';
 import { BATCH, LENGTH, type RunningContestant, runsAt, type StartOptions } from './contestant.ts';
+import { DOOR_PORT, engineAt } from './engine-calls.ts';
 import { ServerProcess } from './server-process.ts';
 import { pidOf } from './shoal.ts';
 
@@ -12,6 +14,7 @@ const READY_MS = 60_000;
  */
 export async function startBareChain({ model, threads }: StartOptions): Promise<RunningContestant> {
   const redis = await launchRedis();
+  const doorPort = await freePort();
   const start = (script: string, readyPath: string, env: Readonly<Record<string, string>> = {}) =>
     ServerProcess.start({
       command: process.execPath,
@@ -26,12 +29,14 @@ export async function startBareChain({ model, threads }: StartOptions): Promise<
     INTRA_OP_THREADS: String(threads),
     MAX_BATCH_SIZE: String(BATCH),
     MAX_MODEL_LEN: String(LENGTH),
+    [DOOR_PORT]: String(doorPort),
   });
   const api = await start('chain-route.js', '/health');
   return {
     url: api.url,
     fields: {},
     pids: [api.pid, worker.pid, ...pidOf(redis)],
+    engine: engineAt(doorPort),
     runs: () => runsAt(worker.url),
     async close() {
       await api.close();

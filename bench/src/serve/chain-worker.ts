@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { request } from '../contestants/engine-load.ts';
 import { type ChainJob, type ChainReply, JOBS, REPLIES } from './chain-words.ts';
+import { openDoor } from './engine-door.ts';
 import { serveRuns } from './run-counter.ts';
 import { engineFromEnvironment } from './worker-engine.ts';
 
@@ -29,6 +30,7 @@ async function run({ id, prompt, maxTokens }: ChainJob): Promise<void> {
 }
 
 serveRuns(engine);
+openDoor(engine);
 process.on('SIGTERM', () => process.exit(0));
 for (;;) {
   const popped = await blocking.brpop(JOBS, BLOCK_S);

@@ -1,4 +1,5 @@
 import type { BenchModel } from '../bench-model.ts';
+import type { EngineCalls } from './engine-calls.ts';
 
 /** The model that all of them serve. */
 export interface ServedModel {
@@ -43,6 +44,8 @@ export interface RunningContestant {
   readonly pids: readonly number[];
   /** Where its processes tell their metrics, for those that do. */
   readonly metricsUrls?: readonly string[];
+  /** Its engine, asked past everything that stands before it; absent where there is no such way. */
+  readonly engine?: EngineCalls;
   /** Runs of the model so far and the sequences in them, where it tells. */
   runs?(): Promise<ModelRuns>;
   close(): Promise<void>;

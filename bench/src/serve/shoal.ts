@@ -1,7 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { launchRedis, type RunningRedis } from '../../../scripts/redis.mjs';
+import { freePort } from '../../../scripts/system/ports.mjs';
 import { BATCH, LENGTH, type ModelRuns, type RunningContestant, runsAt, type StartOptions } from './contestant.ts';
+import { DOOR_PORT, engineAt } from './engine-calls.ts';
 import { ServerProcess } from './server-process.ts';
 
 const APPS = join(import.meta.dirname, '..', '..', '..', 'apps');
@@ -17,6 +19,7 @@ export async function startShoal(
   { dtype = 'fp32', env = {} }: { dtype?: 'fp32' | 'q4'; env?: Readonly<Record<string, string>> } = {},
 ): Promise<RunningContestant> {
   const redis = await launchRedis();
+  const doorPort = await freePort();
   const prefix = `bench-${process.pid}-${Date.now()}`;
   const shared = { REDIS_URL: redis.url, QUEUE_PREFIX: prefix, LOG_LEVEL: 'warn', ...env };
   const worker = await startWorker(kind, {
@@ -28,6 +31,7 @@ export async function startShoal(
     INTRA_OP_THREADS: String(threads),
     MAX_BATCH_SIZE: String(BATCH),
     MAX_MODEL_LEN: String(LENGTH),
+    [DOOR_PORT]: String(doorPort),
   });
   // Each request is generated: none shares the answer of another.
   const api = await ServerProcess.start({
@@ -49,6 +53,7 @@ export async function startShoal(
     },
     pids: [api.pid, worker.pid, ...pidOf(redis)],
     metricsUrls: [`${api.url}/metrics`, `${worker.url}/metrics`],
+    ...(kind !== 'collector' && { engine: engineAt(doorPort) }),
     runs: () => (kind === 'collector' ? runsAt(worker.url) : decodeSteps(worker.url)),
     async close() {
       await api.close();
@@ -66,7 +71,7 @@ function startWorker(kind: ShoalWorker, env: Readonly<Record<string, string>>): 
   }
   return ServerProcess.start({
     ...node,
-    args: [join(APPS, 'worker', 'dist', 'main.js')],
+    args: ['--import', join(import.meta.dirname, 'engine-door.js'), join(APPS, 'worker', 'dist', 'main.js')],
     env: { ...env, BATCHING: kind },
     readyPath: '/health/ready',
     portName: 'METRICS_PORT',

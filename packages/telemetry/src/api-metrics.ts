@@ -2,7 +2,6 @@ import type { WorkerReport } from '@shoal/protocol';
 import type { QueueState } from '@shoal/queue';
 import { type Counter, type Gauge, type Histogram, Registry } from 'prom-client';
 import {
-  collectProcessMetrics,
   instrumentsOf,
   LATENCY_BUCKETS,
   type MetricRow,
@@ -10,6 +9,7 @@ import {
   SIZE_BUCKETS,
   silentInstruments,
 } from './metric.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What the API measures: requests as their callers see them. */
 export interface ApiMeasurements {

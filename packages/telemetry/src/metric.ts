@@ -1,7 +1,6 @@
 import {
   Counter,
   type CounterConfiguration,
-  collectDefaultMetrics,
   Gauge,
   type GaugeConfiguration,
   Histogram,
@@ -99,15 +98,6 @@ class SilentHistogram extends Histogram {
     super(configuration);
     this.observe = () => {};
   }
-}
-
-/**
- * Node's own metrics under their usual names, but for three gauges that are named like counters, which Prometheus' own
- * linter refuses (`nodejs_active_handles` and its like tell the same by kind).
- */
-export function collectProcessMetrics(registry: Registry): void {
-  collectDefaultMetrics({ register: registry });
-  for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`);
 }
 
 function common(row: MetricRow): { name: string; help: string; labelNames: string[] } {

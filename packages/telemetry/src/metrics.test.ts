@@ -167,12 +167,6 @@ test('switched off, nothing is measured', async () => {
   expect((await worker.requestQueueTime.get()).values.every(({ value }) => value === 0)).toBe(true);
 });
 
-test('both registries tell of the event loop', async () => {
-  for (const { registry } of [createApiMetrics(() => Promise.resolve([])), createWorkerMetrics({ model: 'm' })]) {
-    expect(await registry.metrics()).toContain('nodejs_eventloop_lag_p99_seconds');
-  }
-});
-
 test('names are distinct and follow Prometheus’ conventions', () => {
   expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   for (const { name, unit } of rows) {

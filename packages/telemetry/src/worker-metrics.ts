@@ -2,7 +2,8 @@ import type { EngineStats } from '@shoal/engine';
 import { type Gauge, Registry } from 'prom-client';
 import { type ConsumerMeasurements, consumerMeasurements, consumerMetricTable } from './consumer-metrics.ts';
 import { type EngineMeasurements, engineMeasurements, engineMetricTable } from './engine-metrics.ts';
-import { collectProcessMetrics, instrumentsOf, type MetricTable, silentInstruments } from './metric.ts';
+import { instrumentsOf, type MetricTable, silentInstruments } from './metric.ts';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What a worker measures: the engine's and the queue's side of every request, whoever sent it. */
 export interface WorkerMeasurements extends EngineMeasurements, ConsumerMeasurements {
