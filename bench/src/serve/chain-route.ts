@@ -27,7 +27,7 @@ async function listen(): Promise<never> {
 function write(id: string, { tokens, total }: ChainReply): void {
   const response = waiting.get(id);
   if (response === undefined) return;
-  if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream', connection: 'close' });
+  if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' });
   response.cork();
   if (tokens > 0) response.write(`data: ${JSON.stringify({ text: ' x'.repeat(tokens) })}\n\n`);
   if (total !== undefined) {

@@ -54,7 +54,7 @@ async function load({ url, fields, arrivals, patienceMs, quietMs }: LoadOptions)
 /** Who keep their connection from one request to the next, by where it leads. */
 const callers = new Map<string, ReturnType<typeof sendTo>>();
 
-/** Milliseconds until a request that comes alone is answered, to a caller who keeps a connection that the server leaves open. */
+/** Milliseconds until a request that comes alone is answered, to a caller whose connection is open since its first. */
 async function lone({ url, fields, arrival }: LoneOptions): Promise<number> {
   const caller = callers.get(url) ?? sendTo(url, fields);
   callers.set(url, caller);

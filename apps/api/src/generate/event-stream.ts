@@ -22,8 +22,6 @@ const HEADERS = {
   'cache-control': 'no-cache, no-transform',
   // Proxies (nginx) must not collect the events.
   'x-accel-buffering': 'no',
-  // A socket kept alive after its stream would hold up the server's shutdown.
-  connection: 'close',
 };
 
 /**

@@ -50,6 +50,8 @@ export function installAdmission(app: App, options: AdmissionOptions): Admission
     onDeparture(reply.raw, () => {
       inFlight -= 1;
       if (inFlight === 0) onEmpty();
+      // Whoever would send the next request on this connection is to find another server at once.
+      else if (!open) setImmediate(() => app.server.closeIdleConnections());
     });
     done();
   });

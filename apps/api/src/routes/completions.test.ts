@@ -185,7 +185,6 @@ test('a chat stream: role, text, end with the ride, usage, [DONE]', async () => 
   expect(response.headers).toMatchObject({
     'content-type': 'text/event-stream; charset=utf-8',
     'x-accel-buffering': 'no',
-    connection: 'close',
     'x-shoal-job-id': 'r1',
     'x-request-id': expect.any(String),
   });

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { answer } from '../testing/memory-models.ts';
 import { exchange } from '../testing/raw-http.ts';
@@ -38,6 +40,25 @@ test('a caller who leaves a stream cancels it', async () => {
   caller.abort();
   await expect.poll(() => model.cancelled).toEqual(['r1']);
   await expect.poll(() => model.listening).toBe(0);
+});
+
+test('a connection takes the next request when its stream has ended', async () => {
+  const { url, app } = await listen();
+  let connections = 0;
+  app.server.on('connection', () => {
+    connections += 1;
+  });
+  const agent = new Agent({ keepAlive: true });
+  const { method, headers, body } = completion({ stream: true });
+  for (let asked = 0; asked < 3; asked++) {
+    const sent = request(`${url}/v1/completions`, { method, headers, agent }).end(body);
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    expect(await text(response)).toContain('[DONE]');
+    // The agent has its socket back one turn after the last byte.
+    await turn();
+  }
+  expect(connections).toBe(1);
+  agent.destroy();
 });
 
 test('a caller who leaves before the answer cancels all its jobs', async () => {
@@ -211,6 +232,24 @@ test('shutdown: what does not finish in time ends with an error; a stream that h
   expect((await waiting).status).toBe(503);
   expect(begun.headers.get('x-shoal-job-id')).toBe('r1');
   expect(model.cancelled).toEqual(['r2']);
+  server = undefined;
+});
+
+test('shutdown: a connection ends with its stream, while others go on', async () => {
+  const { app, port, model, close } = await listen();
+  model.script = () => answer('hello', ['hel']).slice(0, 1);
+  const sockets = [1, 2].map(() => connect(port, '127.0.0.1'));
+  for (const socket of sockets) {
+    socket.write(posted({ stream: true }));
+    await once(socket, 'data');
+  }
+  const closing = close(60_000);
+  // Whoever is idle when the server closes is cut by Node.
+  await expect.poll(() => app.server.listening).toBe(false);
+  model.tell('r1', ...answer('hello', ['hel', 'lo']).slice(1));
+  await expect.poll(() => sockets.map(({ closed }) => closed)).toEqual([true, false]);
+  model.tell('r2', ...answer('hello', ['hel', 'lo']).slice(1));
+  await closing;
   server = undefined;
 });
 
