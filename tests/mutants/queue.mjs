@@ -8,6 +8,7 @@ const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
 const DEATH_TEST = 'packages/queue/src/worker-death.test.ts';
 const READER_TEST = 'packages/queue/src/reply-reader.test.ts';
 const EAR_TEST = 'packages/queue/src/ear.test.ts';
+const QUIET_TEST = 'packages/queue/src/quiet-jobs.test.ts';
 const SHARING_TEST = 'packages/queue/src/sharing.test.ts';
 const PRODUCER_TEST = 'packages/queue/src/queue-producer.test.ts';
 
@@ -262,6 +263,22 @@ export const queueMutants = [
     search: 'entries = logEntries(id, position)',
     replace: 'entries = logEntries(id, position + 1)',
     tests: [LIFECYCLE_FUZZ],
+  },
+  {
+    name: 'rests-though-somebody-reads',
+    breaks: 'Nothing waits for nothing: whoever joins a job reads its tokens as they come.',
+    file: 'packages/queue/src/step-writer.ts',
+    search: 'for (const outbox of outboxes) outbox.hear();\n    this.#wake(outboxes);',
+    replace: 'this.#wake(outboxes);',
+    tests: [QUIET_TEST],
+  },
+  {
+    name: 'rests-with-its-first-token',
+    breaks: 'A bad request harms only itself: a job that has begun to speak is no suspect.',
+    file: 'packages/queue/src/outbox.ts',
+    search: 'return !this.#heard && !this.untold;',
+    replace: 'return !this.#heard;',
+    tests: [QUIET_TEST],
   },
   {
     name: 'joins-what-is-being-stopped',

@@ -45,6 +45,11 @@ export interface GenerateRequest {
   deadline?: number | undefined;
   /** Opaque id of the producer's reply stream, `[A-Za-z0-9_-]{1,64}`; absent when nobody waits. */
   replyTo?: string | undefined;
+  /**
+   * Whoever waits reads nothing but the end: the tokens may be written rarely, until somebody joins who reads them. Default
+   * false; where nobody waits, it is so without being said.
+   */
+  quiet?: boolean | undefined;
 }
 
 /** `[A-Za-z0-9_-]{1,64}`: an id from which scripts build keys, so nothing else may pass. */
@@ -75,6 +80,7 @@ const generateRequest = z
     fingerprint: OpaqueId.optional(),
     deadline: z.int().min(0).optional(),
     replyTo: OpaqueId.optional(),
+    quiet: z.boolean().optional(),
   })
   .refine(
     (request) =>

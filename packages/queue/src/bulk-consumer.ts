@@ -73,6 +73,7 @@ class BulkConsumer implements Consumer, ClaimSource {
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
       emitIntervalMs: settings.emitIntervalMs,
+      restMs: settings.restMs,
       lookIntervalMs: Math.min(LONGEST_LOOK_INTERVAL_MS, settings.lockDurationMs / 4),
       endsPerStep: Math.max(FEWEST_ENDS_PER_STEP, Math.ceil(settings.capacity / 2)),
       renewLocks: settings.alive,
@@ -230,7 +231,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     } else if (admission.kind === 'run') {
       this.#jobs.hold({
         writer: this.#writer,
-        claim: { id, token, replyTo },
+        claim: { id, token, replyTo, quiet: replyTo === '' || admission.request.quiet === true },
         request: admission.request,
         bullPriority: Number(fields.get('priority') ?? 0),
         queuedAt,

@@ -48,6 +48,7 @@ class CollectorConsumer implements Consumer {
       resultTtlS: settings.resultTtlS,
       repliesMax: settings.repliesMax,
       emitIntervalMs: settings.emitIntervalMs,
+      restMs: settings.restMs,
       lookIntervalMs: LOOK_INTERVAL_MS,
       endsPerStep: settings.capacity,
       onLost: (claim) => this.#jobs.lose(claim),

@@ -32,6 +32,8 @@ export interface ConsumerOptions {
    * than 16 jobs it is longer in proportion, up to 2.5 times, except for the first tokens of a claim.
    */
   emitIntervalMs?: number;
+  /** Tokens that nobody reads as they come wait for others so long. Default 250. */
+  restMs?: number;
   /** False while the engine hangs: the jobs' locks are then left to lapse. Default: always true. */
   alive?: () => boolean;
   /** For tests: how connections are made. */
@@ -51,6 +53,7 @@ export function consumerSettings(options: ConsumerOptions, worker: string): Cons
     repliesMax: 20_000,
     maxAttempts: 3,
     emitIntervalMs: 20,
+    restMs: 250,
     alive: () => true,
     ...options,
   };

@@ -6,6 +6,8 @@ export interface Claim {
   readonly token: string;
   /** The submitter's reply stream, or '' when nobody waits. */
   readonly replyTo: string;
+  /** Nobody reads its tokens as they come, as far as was known when it was claimed. Default false. */
+  readonly quiet?: boolean;
 }
 
 /** One entry of the token log, made of consecutive events. */
@@ -27,12 +29,25 @@ export class Outbox {
   #next = 0;
   #acknowledged: number;
   #open: TokensEvent[] = [];
+  /** Somebody reads its tokens as they come. */
+  #heard: boolean;
 
   /** `base` is the length of the log when the claim began. */
   constructor(claim: Claim, base: number) {
     this.claim = claim;
     this.#base = base;
     this.#acknowledged = base;
+    this.#heard = claim.quiet !== true;
+  }
+
+  /** True while its tokens may wait: the first of them are on their way, and nobody reads them as they come. */
+  get mayRest(): boolean {
+    return !this.#heard && !this.untold;
+  }
+
+  /** Somebody has joined who reads its tokens as they come. */
+  hear(): void {
+    this.#heard = true;
   }
 
   /** An event without tokens has no place in the log and is left out. */

@@ -57,6 +57,8 @@ export interface StepReply {
   /** One per item: codes of step.ts. */
   codes: number[];
   cancelledIds: string[];
+  /** Jobs among the items that somebody joined, where the script looked. */
+  joinedIds: string[];
   claim: ClaimReply;
 }
 
@@ -126,13 +128,15 @@ const RawReply = z.tuple([
   // Checked by hand: a dozen strings per job, and this is where a worker spends its time at a backlog.
   z.custom<ClaimTuple[]>((claims) => Array.isArray(claims) && claims.every(isClaimTuple)),
   z.tuple([z.number(), z.number(), z.number(), z.number()]),
+  z.array(z.string()),
 ]);
 
 export function decodeStep(reply: unknown): StepReply {
-  const [codes, cancelledIds, claims, [limitedMs, nextDelayedMs, waiting, apart]] = RawReply.parse(reply);
+  const [codes, cancelledIds, claims, [limitedMs, nextDelayedMs, waiting, apart], joinedIds] = RawReply.parse(reply);
   return {
     codes,
     cancelledIds,
+    joinedIds,
     claim: {
       claims: claims.map(([id, token, flat, log]) => ({ id, token, fields: fieldsOf(flat), log })),
       limitedMs,

@@ -23,7 +23,7 @@ describe('how often tokens are written', () => {
       emits.push(fact);
       startedAt.push(performance.now() - fact.durationMs);
     });
-    await rig.bulk(ids(count));
+    await rig.bulk(ids(count), { replyTo: rig.queue.replies.replyTo });
     await eventually('all claims', () => started.jobs.length === count);
     const told = started.jobs.slice(silent);
     for (const job of told) job.append(sampleTokens(0));

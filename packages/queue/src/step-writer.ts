@@ -50,6 +50,8 @@ export interface StepWriterOptions extends StepLimits {
    * time. Ends and claims do not wait.
    */
   emitIntervalMs: number;
+  /** Longest time that tokens wait which nobody reads as they come: so much of them a worker's death takes with it. */
+  restMs: number;
   /** How often every held job is looked at, whether or not it wrote: a lost lock or a missed cancel call shows. */
   lookIntervalMs: number;
   /** Ends in one round trip: with half of all jobs, worker and Redis work on two halves at the same time. */
@@ -71,6 +73,9 @@ export class StepWriter {
   readonly #options: StepWriterOptions;
   readonly #outboxes = new Map<string, Outbox>();
   readonly #dirty = new Set<Outbox>();
+  /** Those with tokens that nobody reads as they come. */
+  readonly #resting = new Set<Outbox>();
+  #restTimer: NodeJS.Timeout | undefined;
   readonly #ending = new Map<Outbox, { end: End; settle: (outcome: EndOutcome) => void }>();
   readonly #failures = new Map<Outbox, number>();
   readonly #lookTimer: NodeJS.Timeout;
@@ -101,8 +106,25 @@ export class StepWriter {
   /** Tells that the outbox has something new. */
   touch(outbox: Outbox): void {
     if (!this.#outboxes.has(outbox.claim.token)) return;
+    if (outbox.mayRest && !this.#ending.has(outbox)) {
+      this.#resting.add(outbox);
+      this.#restTimer ??= setTimeout(() => this.#wake(this.#resting), this.#options.restMs);
+      return;
+    }
     this.#dirty.add(outbox);
     this.#beginning ||= outbox.untold;
+    this.schedule();
+  }
+
+  /** Writes what rested. */
+  #wake(outboxes: Iterable<Outbox>): void {
+    for (const outbox of outboxes) {
+      if (this.#resting.delete(outbox)) this.#dirty.add(outbox);
+    }
+    if (this.#resting.size === 0) {
+      clearTimeout(this.#restTimer);
+      this.#restTimer = undefined;
+    }
     this.schedule();
   }
 
@@ -113,6 +135,7 @@ export class StepWriter {
       return;
     }
     this.#ending.set(outbox, { end, settle });
+    this.#resting.delete(outbox);
     this.#dirty.add(outbox);
     this.schedule();
   }
@@ -121,6 +144,7 @@ export class StepWriter {
   drop(outbox: Outbox): void {
     this.#outboxes.delete(outbox.claim.token);
     this.#dirty.delete(outbox);
+    this.#resting.delete(outbox);
     this.#failures.delete(outbox);
     const ending = this.#ending.get(outbox);
     this.#ending.delete(outbox);
@@ -160,6 +184,7 @@ export class StepWriter {
     this.#closed = true;
     clearInterval(this.#lookTimer);
     clearTimeout(this.#timer);
+    clearTimeout(this.#restTimer);
     for (const outbox of [...this.#outboxes.values()]) this.drop(outbox);
   }
 
@@ -187,6 +212,7 @@ export class StepWriter {
       const reply = decodeStep(await sent);
       if (this.#closed) return;
       this.#settle(items, reply.codes, startedAt);
+      this.#hear(items, reply.joinedIds);
       for (const id of reply.cancelledIds) this.#options.onCancelled(id);
       if (claim !== undefined) this.#options.claims?.take(claim, ends, reply.claim);
     } catch (error) {
@@ -207,6 +233,7 @@ export class StepWriter {
       for (const chunk of outbox.take(CHUNKS_PER_JOB)) items.push({ kind: 'emit', outbox, chunk });
       if (outbox.waiting) continue;
       this.#dirty.delete(outbox);
+      this.#resting.delete(outbox);
       const ending = this.#ending.get(outbox);
       if (ending === undefined) continue;
       this.#ending.delete(outbox);
@@ -238,6 +265,15 @@ export class StepWriter {
       }
     }
     if (jobs.size > 0) this.#options.onEmit({ jobs: jobs.size, tokens, durationMs: performance.now() - startedAt });
+  }
+
+  /** Whoever joined a job reads its tokens as they come from now on, those first that rested meanwhile. */
+  #hear(items: readonly Item[], joinedIds: readonly string[]): void {
+    if (joinedIds.length === 0) return;
+    const joined = new Set(joinedIds);
+    const outboxes = items.map(({ outbox }) => outbox).filter(({ claim }) => joined.has(claim.id));
+    for (const outbox of outboxes) outbox.hear();
+    this.#wake(outboxes);
   }
 
   #settleEmit(outbox: Outbox, chunk: Chunk, length: number): void {

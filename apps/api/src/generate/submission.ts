@@ -48,7 +48,7 @@ export async function submitAndListen(
   const drafts = draftsOf(spec, model, options);
   const ids = drafts.map((_, index) => (drafts.length === 1 ? options.id : `${options.id}-${index}`));
   const submissions = drafts.map((draft, index) =>
-    submitOne(draft, model, { id: ids[index] ?? '', index, scope: options.scope }, spec.priority),
+    submitOne(draft, model, { id: ids[index] ?? '', index, scope: options.scope }, spec),
   );
   try {
     return await Promise.all(submissions);
@@ -64,7 +64,7 @@ async function submitOne(
   { request, promptTokens, sharingKey }: Draft,
   { producer, replies }: ServedModel,
   { id, index, scope }: { id: string; index: number; scope: RequestScope },
-  priority: number,
+  { priority, stream }: Pick<GenerationSpec, 'priority' | 'stream'>,
 ): Promise<SubmittedJob> {
   if (sharingKey !== undefined) {
     // The generation may have begun long ago: it is read from its log.
@@ -76,7 +76,8 @@ async function submitOne(
   // The ear opens before the job exists, so that no event can come too early.
   const events = replies.listen(id);
   scope.onAbort(() => events.close());
-  await producer.submit({ replyTo: replies.replyTo, ...request }, { id, priority, checked: true });
+  const told = stream ? {} : { quiet: true };
+  await producer.submit({ replyTo: replies.replyTo, ...told, ...request }, { id, priority, checked: true });
   return { id, index, promptTokens, events };
 }
 

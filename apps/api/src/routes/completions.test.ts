@@ -63,6 +63,14 @@ test('options reach the queue in the inside form, with a seed, a deadline and a 
   });
 });
 
+test('only of a stream are the tokens read as they come', async () => {
+  const { app, model } = testServer();
+  const body = { model: 'minnow', prompt: 'hi' };
+  await app.inject(post('/v1/completions', body));
+  await app.inject(post('/v1/completions', { ...body, stream: true }));
+  expect(['r1', 'r2'].map((id) => model.jobs.get(id)?.request.quiet)).toEqual([true, undefined]);
+});
+
 test('left out and null mean OpenAI’s defaults; what changes nothing is accepted; what is unknown is ignored', async () => {
   const { app, model } = testServer();
   const idle = { n: 1, best_of: 1, echo: false, logprobs: null, logit_bias: {}, presence_penalty: 0, suffix: null };

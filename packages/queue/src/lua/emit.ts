@@ -52,6 +52,6 @@ while ARGV[at] do
   codes[#codes + 1] = ok and code or (isFull(code) and -101 or -100)
 end
 tellAll()
-return { codes, cancelledIds(), {}, { 0, 0, 0, 0 } }
+return { codes, cancelledIds(), {}, { 0, 0, 0, 0 }, joinedIds() }
 `,
 );

@@ -40,6 +40,12 @@ local function collect(reader, id, event)
   entry[last + 1], entry[last + 2] = id, event
 end
 
+local function joinedIds()
+  local ids = {}
+  for id in pairs(joined) do ids[#ids + 1] = id end
+  return ids
+end
+
 -- By what a request carried, whether it names a producer: many tokens go to few.
 local namesProducer = {}
 

@@ -23,7 +23,7 @@ import { TOKEN_LOG } from './token-log.ts';
  *
  * Reply: {codes, ids of jobs whose cancellation is asked, claims, [rate limit in ms, ms until the next delayed job (0:
  * none), jobs still waiting, how many of the claims are suspects that run apart (−1: the worker is to empty itself for
- * some)]}; a claim is {id, token, job hash, log entries}. Each item runs under pcall: a failure is code −100 for that
+ * some)], ids of jobs whose tokens were told and that somebody joined}; a claim is {id, token, job hash, log entries}. Each item runs under pcall: a failure is code −100 for that
  * item and nothing else, −101 where Redis takes no writes at all (it is full, say). Sent twice, the script changes
  * nothing the second time and gives the same claims, less those whose lock is gone.
  */
@@ -125,6 +125,6 @@ if finished > 0 and #claims == 0 and redis.call('HEXISTS', BULL .. 'meta', 'conc
   redis.call('ZADD', BULL .. 'marker', 0, '0')
 end
 local untilDelayed = nextDelayed > 0 and math.max(1, math.floor(nextDelayed) - now) or 0
-return { codes, cancelledIds(), claims, { limitTtl, untilDelayed, left, apart } }
+return { codes, cancelledIds(), claims, { limitTtl, untilDelayed, left, apart }, joinedIds() }
 `,
 );

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { GenerateRequest } from '@shoal/protocol';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach } from 'vitest';
@@ -38,7 +39,7 @@ export interface ConsumerRig {
   submit(id: string, priority?: number): Promise<unknown>;
   status(id: string): Promise<string | undefined>;
   /** Adds jobs in one transaction, past the producer. */
-  bulk(ids: string[]): Promise<unknown>;
+  bulk(ids: string[], fields?: Partial<GenerateRequest>): Promise<unknown>;
   /** Connections whose name has `name` in it, and that wait for BullMQ's marker. */
   listeners(name: string): Promise<number>;
 }
@@ -114,8 +115,10 @@ export function consumerRig(
     submit: (id, priority = 5) =>
       queue.producer.submit(sampleRequest({ replyTo: queue.replies.replyTo }), { id, priority }),
     status: async (id) => (await queue.producer.view(id))?.status,
-    bulk: (jobIds) =>
-      bull.addBulk(jobIds.map((jobId) => ({ name: 'generate', data: sampleRequest(), opts: { jobId, priority: 6 } }))),
+    bulk: (jobIds, fields) =>
+      bull.addBulk(
+        jobIds.map((jobId) => ({ name: 'generate', data: sampleRequest(fields), opts: { jobId, priority: 6 } })),
+      ),
     listeners: async (name) =>
       String(await redis.client('LIST'))
         .split('\n')
