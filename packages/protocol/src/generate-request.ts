@@ -47,7 +47,7 @@ export interface GenerateRequest {
   replyTo?: string | undefined;
   /**
    * Whoever waits reads nothing but the end: the tokens may be written rarely, until somebody joins who reads them. Default
-   * false; where nobody waits, it is so without being said.
+   * false where there is a `replyTo`, else true.
    */
   quiet?: boolean | undefined;
 }

@@ -231,7 +231,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     } else if (admission.kind === 'run') {
       this.#jobs.hold({
         writer: this.#writer,
-        claim: { id, token, replyTo, quiet: replyTo === '' || admission.request.quiet === true },
+        claim: { id, token, replyTo, quiet: admission.request.quiet ?? replyTo === '' },
         request: admission.request,
         bullPriority: Number(fields.get('priority') ?? 0),
         queuedAt,

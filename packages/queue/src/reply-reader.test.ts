@@ -169,6 +169,16 @@ describe('replies', () => {
     await proxy.close();
   });
 
+  it('joins no job of its own that is silent: its worker would take it for a reader of tokens', async () => {
+    const events = all('the events', queue.replies.listen('silent'));
+    const job = await submitted('silent');
+    // It is looked up after two seconds of silence, with the next look of every second.
+    await sleep(3_500);
+    expect(await redis.exists(`${keys.own}readers:silent`)).toBe(0);
+    await job.complete(sampleResult(0));
+    expect((await events).at(-1)?.type).toBe('completed');
+  });
+
   it('takes no change of the clock for a long silence', async () => {
     const events = all('the events', queue.replies.listen('a'));
     const job = await submitted('a');

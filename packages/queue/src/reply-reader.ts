@@ -153,7 +153,7 @@ class ReplyReader implements Replies {
     const until = performance.now() + patienceMs;
     for (;;) {
       try {
-        const [reply] = await this.#attach([ear], true);
+        const [reply] = await this.#attach([ear], () => 'log');
         if (reply === undefined) throw new ShoalError('unavailable', 'Redis gave no answer');
         ear.joined = true;
         this.#follow(ear, reply.jobId);
@@ -177,7 +177,8 @@ class ReplyReader implements Replies {
       .sort((a, b) => a.heardAt - b.heardAt)
       .slice(0, LOOKUPS_PER_SECOND);
     if (silent.length === 0) return;
-    const replies = await this.#attach(silent, false);
+    // Whoever is told as the job's producer joins nothing: its worker would take it for a reader of tokens.
+    const replies = await this.#attach(silent, ({ joined }) => (joined ? 'join' : 'look'));
     for (const [index, ear] of silent.entries()) {
       const reply = replies[index];
       if (reply !== undefined) this.#answerLookUp(ear, reply);
@@ -193,15 +194,14 @@ class ReplyReader implements Replies {
       if (ear.misses >= MISSES) ear.fail(notFound(ear.id));
     } else {
       ear.misses = 0;
-      ear.joined ||= state === 'open';
       if (state !== 'open' || length > ear.position) ear.doubt();
     }
   }
 
-  async #attach(ears: readonly Ear[], wantLog: boolean): Promise<Attached[]> {
+  async #attach(ears: readonly Ear[], wanted: (ear: Ear) => 'log' | 'join' | 'look'): Promise<Attached[]> {
     const { bull, own } = this.#keys;
     const args: (string | number)[] = [own, bull, this.replyTo, this.#options.resultTtlS * 1000];
-    for (const ear of ears) args.push(ear.id, ear.position, wantLog ? '1' : '0');
+    for (const ear of ears) args.push(ear.id, ear.position, wanted(ear));
     return readAttached(await promptly(this.#commands, (redis) => ATTACH.run(redis, bull, args)));
   }
 }

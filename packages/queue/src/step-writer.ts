@@ -118,6 +118,7 @@ export class StepWriter {
 
   /** Writes what rested. */
   #wake(outboxes: Iterable<Outbox>): void {
+    const before = this.#dirty.size;
     for (const outbox of outboxes) {
       if (this.#resting.delete(outbox)) this.#dirty.add(outbox);
     }
@@ -125,7 +126,7 @@ export class StepWriter {
       clearTimeout(this.#restTimer);
       this.#restTimer = undefined;
     }
-    this.schedule();
+    if (this.#dirty.size > before) this.schedule();
   }
 
   /** Ends a claim behind its tokens; `settle` is called once. Waits for Redis as long as Redis is away. */

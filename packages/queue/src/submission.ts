@@ -41,7 +41,7 @@ export function tooManyWebhooks(waiting: number): ShoalError {
 
 /** What of a request its generation needs; deadline, reader and fingerprint are the record's own. */
 export function generationOf(request: GenerateRequest): GenerateRequest {
-  const { deadline: _, replyTo: __, fingerprint: ___, quiet: ____, ...generation } = request;
+  const { deadline: _, replyTo: __, fingerprint: ___, ...generation } = request;
   return generation;
 }
 

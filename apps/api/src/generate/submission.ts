@@ -68,7 +68,9 @@ async function submitOne(
 ): Promise<SubmittedJob> {
   if (sharingKey !== undefined) {
     // The generation may have begun long ago: it is read from its log.
-    await producer.submit(request, { id, priority, sharingKey, checked: true });
+    // Whoever streams joins it right behind its submission.
+    const asked = stream ? { ...request, quiet: false } : request;
+    await producer.submit(asked, { id, priority, sharingKey, checked: true });
     const events = replies.attach(id);
     scope.onAbort(() => events.close());
     return { id, index, promptTokens, events };

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { type ErrorCode, ShoalError } from '@shoal/protocol';
 import type { App } from '../app.ts';
 import { onDeparture } from './departure.ts';
@@ -29,6 +30,8 @@ const RETRY_AFTER_MS = 1000;
 export function installAdmission(app: App, options: AdmissionOptions): Admission {
   let open = true;
   let inFlight = 0;
+  /** Callers inside by their connection: with pipelining one has several. */
+  const insideBy = new WeakMap<Socket, number>();
   let onEmpty = (): void => {};
   const refusal = (): ShoalError | undefined => {
     if (!open) {
@@ -47,11 +50,15 @@ export function installAdmission(app: App, options: AdmissionOptions): Admission
       return done(refused);
     }
     inFlight += 1;
+    const { socket } = request.raw;
+    insideBy.set(socket, (insideBy.get(socket) ?? 0) + 1);
     onDeparture(reply.raw, () => {
       inFlight -= 1;
-      if (inFlight === 0) onEmpty();
+      const others = (insideBy.get(socket) ?? 0) - 1;
+      insideBy.set(socket, others);
       // Whoever would send the next request on this connection is to find another server at once.
-      else if (!open) setImmediate(() => app.server.closeIdleConnections());
+      if (!open && others === 0) socket.destroySoon();
+      if (inFlight === 0) onEmpty();
     });
     done();
   });

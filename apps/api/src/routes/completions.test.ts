@@ -68,7 +68,12 @@ test('only of a stream are the tokens read as they come', async () => {
   const body = { model: 'minnow', prompt: 'hi' };
   await app.inject(post('/v1/completions', body));
   await app.inject(post('/v1/completions', { ...body, stream: true }));
-  expect(['r1', 'r2'].map((id) => model.jobs.get(id)?.request.quiet)).toEqual([true, undefined]);
+  // Of a generation that others may share, too, and whoever waits for it joins it.
+  const shareable = { ...body, temperature: 0 };
+  await app.inject(post('/v1/completions', shareable));
+  await app.inject(post('/v1/completions', { ...shareable, prompt: 'ho', stream: true }));
+  const asked = ['r1', 'r2', 'r3', 'r4'].map((id) => model.jobs.get(id)?.request.quiet);
+  expect(asked).toEqual([true, undefined, undefined, false]);
 });
 
 test('left out and null mean OpenAI’s defaults; what changes nothing is accepted; what is unknown is ignored', async () => {

@@ -253,6 +253,28 @@ test('shutdown: a connection ends with its stream, while others go on', async ()
   server = undefined;
 });
 
+test('shutdown: an answer that is still on its way is not cut when others leave', async () => {
+  const { app, port, model, close } = await listen();
+  const length = 30_000_000;
+  model.script = ({ prompt }) => (prompt === 'long' ? undefined : answer('hello', ['hel']).slice(0, 1));
+  const slow = connect(port, '127.0.0.1');
+  slow.write(posted({ prompt: 'long' }));
+  await expect.poll(() => model.jobs.size).toBe(1);
+  const other = connect(port, '127.0.0.1');
+  other.write(posted({ stream: true }));
+  await once(other, 'data');
+  const closing = close(60_000);
+  await expect.poll(() => app.server.listening).toBe(false);
+  model.tell('r1', ...answer('x'.repeat(length), []));
+  // The server has written it all; most of it waits for its reader.
+  await once(slow, 'readable');
+  model.tell('r2', ...answer('hello', ['hel', 'lo']).slice(1));
+  await once(other, 'close');
+  expect((await text(slow)).length).toBeGreaterThan(length);
+  await closing;
+  server = undefined;
+});
+
 test('a caller who waits costs no copy of the prompt', async () => {
   const bodies: (() => unknown)[] = [];
   const started = testServer();

@@ -7,7 +7,8 @@ export const MAX_READERS = 16;
 
 /**
  * Joins a reader to jobs and reads what it missed, in one step, so that nothing falls between. Arguments: OWN, BULL,
- * reader, LOG_TTL_MS, then per job: id, position, `1` to read the log. Reply per job:
+ * reader, LOG_TTL_MS, then per job: id, position, what is wanted: `log` (to
+ * join and to read the log), `join`, or `look`, which joins nobody. Reply per job:
  * {state, log length, outcome value, log entries (JSON) from the position on, id of its job}, where state is `missing`,
  * `open`, `completed`, `failed`, `full` (too many readers), or `cancelled` or `expired` (apart from a shared job).
  */
@@ -29,7 +30,7 @@ local function read(id)
 end
 local replies = {}
 for at = 5, #ARGV, 3 do
-  local position, wantLog = tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
+  local position, wanted = tonumber(ARGV[at + 1]), ARGV[at + 2]
   local id, ended = resolve(ARGV[at])
   local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason')
   local state, value = 'open', ''
@@ -43,11 +44,11 @@ for at = 5, #ARGV, 3 do
     else
       state, value = 'failed', job[4] or ''
     end
-  elseif not read(id) then
+  elseif wanted ~= 'look' and not read(id) then
     state = 'full'
   end
   local entries = {}
-  if wantLog and state ~= 'missing' and not ended then
+  if wanted == 'log' and state ~= 'missing' and not ended then
     entries = logEntries(id, position)
   end
   replies[#replies + 1] = { state, logLength(id), value, entries, id }

@@ -251,7 +251,7 @@ class RealQueue {
   }
 
   async attach(id: string, position: number): Promise<ReturnType<typeof readAttached>[number] | undefined> {
-    const args = [this.keys.own, this.keys.bull, 'reader', 60_000, id, position, '1'];
+    const args = [this.keys.own, this.keys.bull, 'reader', 60_000, id, position, 'log'];
     return readAttached(await ATTACH.run(this.#redis, this.keys.bull, args))[0];
   }
 
