@@ -95,6 +95,14 @@ function gather(redis: RedisClient): void {
   setImmediate(() => stream.uncork());
 }
 
+/** Lets what `send` sends leave in one write, at once. */
+export function inOneWrite(redis: RedisClient, send: () => void): void {
+  const stream = redis instanceof Redis ? redis.stream : undefined;
+  stream?.cork();
+  send();
+  stream?.uncork();
+}
+
 /** Resolves when the connection is ready; rejects with `unavailable` after `timeoutMs`. */
 async function untilReady(redis: RedisClient, timeoutMs: number = READY_TIMEOUT_MS): Promise<void> {
   await new Promise<void>((resolve, reject) => {

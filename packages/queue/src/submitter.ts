@@ -1,6 +1,6 @@
 import { ShoalError } from '@shoal/protocol';
 import { z } from 'zod';
-import { asShoalError, promptly } from './connection.ts';
+import { asShoalError, inOneWrite, promptly } from './connection.ts';
 import { SUBMIT, type SubmittedJob, submitArguments } from './lua/submit.ts';
 import type { RedisClient } from './redis-address.ts';
 
@@ -104,7 +104,9 @@ export class Submitter {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      while (this.#inFlight < this.#mostInFlight && this.#waiting.length > 0) void this.#send(this.#take());
+      inOneWrite(this.#options.redis, () => {
+        while (this.#inFlight < this.#mostInFlight && this.#waiting.length > 0) void this.#send(this.#take());
+      });
     });
   }
 
