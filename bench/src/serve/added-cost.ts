@@ -31,7 +31,7 @@ export interface AddedCostOptions extends StartOptions {
  */
 export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Finding> {
   const { generator, rounds, lone, seed, model } = options;
-  const shoal = await startShoal(options, 'continuous');
+  const shoal = await startShoal(options, 'continuous', { door: true });
   const running: RunningContestant[] = [shoal];
   try {
     const chain = await startBareChain(options);

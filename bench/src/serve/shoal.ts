@@ -12,14 +12,21 @@ const READY_MS = 60_000;
 /** Which worker runs behind Shoal's API. */
 export type ShoalWorker = 'continuous' | 'static' | 'collector';
 
+export interface ShoalOptions {
+  readonly dtype?: 'fp32' | 'q4';
+  readonly env?: Readonly<Record<string, string>>;
+  /** Whether its engine can be asked past API and queue, too. Default false. */
+  readonly door?: boolean;
+}
+
 /** Redis, API and one worker in processes of their own, as built for production; `env` over the settings of both. */
 export async function startShoal(
   { model, threads }: StartOptions,
   kind: ShoalWorker,
-  { dtype = 'fp32', env = {} }: { dtype?: 'fp32' | 'q4'; env?: Readonly<Record<string, string>> } = {},
+  { dtype = 'fp32', env = {}, door = false }: ShoalOptions = {},
 ): Promise<RunningContestant> {
   const redis = await launchRedis();
-  const doorPort = await freePort();
+  const doorPort = door ? await freePort() : undefined;
   const prefix = `bench-${process.pid}-${Date.now()}`;
   const shared = { REDIS_URL: redis.url, QUEUE_PREFIX: prefix, LOG_LEVEL: 'warn', ...env };
   const worker = await startWorker(kind, {
@@ -31,7 +38,7 @@ export async function startShoal(
     INTRA_OP_THREADS: String(threads),
     MAX_BATCH_SIZE: String(BATCH),
     MAX_MODEL_LEN: String(LENGTH),
-    [DOOR_PORT]: String(doorPort),
+    ...(doorPort !== undefined && { [DOOR_PORT]: String(doorPort) }),
   });
   // Each request is generated: none shares the answer of another.
   const api = await ServerProcess.start({
@@ -53,7 +60,7 @@ export async function startShoal(
     },
     pids: [api.pid, worker.pid, ...pidOf(redis)],
     metricsUrls: [`${api.url}/metrics`, `${worker.url}/metrics`],
-    ...(kind !== 'collector' && { engine: engineAt(doorPort) }),
+    ...(doorPort !== undefined && { engine: engineAt(doorPort) }),
     runs: () => (kind === 'collector' ? runsAt(worker.url) : decodeSteps(worker.url)),
     async close() {
       await api.close();
@@ -69,9 +76,10 @@ function startWorker(kind: ShoalWorker, env: Readonly<Record<string, string>>): 
     const args = [join(import.meta.dirname, 'collector-worker.js')];
     return ServerProcess.start({ ...node, args, env, readyPath: '/runs' });
   }
+  const throughDoor = DOOR_PORT in env ? ['--import', join(import.meta.dirname, 'engine-door.js')] : [];
   return ServerProcess.start({
     ...node,
-    args: ['--import', join(import.meta.dirname, 'engine-door.js'), join(APPS, 'worker', 'dist', 'main.js')],
+    args: [...throughDoor, join(APPS, 'worker', 'dist', 'main.js')],
     env: { ...env, BATCHING: kind },
     readyPath: '/health/ready',
     portName: 'METRICS_PORT',

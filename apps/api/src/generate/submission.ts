@@ -66,10 +66,9 @@ async function submitOne(
   { id, index, scope }: { id: string; index: number; scope: RequestScope },
   { priority, stream }: Pick<GenerationSpec, 'priority' | 'stream'>,
 ): Promise<SubmittedJob> {
+  const asked = { ...request, quiet: !stream };
   if (sharingKey !== undefined) {
     // The generation may have begun long ago: it is read from its log.
-    // Whoever streams joins it right behind its submission.
-    const asked = stream ? { ...request, quiet: false } : request;
     await producer.submit(asked, { id, priority, sharingKey, checked: true });
     const events = replies.attach(id);
     scope.onAbort(() => events.close());
@@ -78,8 +77,7 @@ async function submitOne(
   // The ear opens before the job exists, so that no event can come too early.
   const events = replies.listen(id);
   scope.onAbort(() => events.close());
-  const told = stream ? {} : { quiet: true };
-  await producer.submit({ replyTo: replies.replyTo, ...told, ...request }, { id, priority, checked: true });
+  await producer.submit({ replyTo: replies.replyTo, ...asked }, { id, priority, checked: true });
   return { id, index, promptTokens, events };
 }
 
