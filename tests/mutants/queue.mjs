@@ -8,6 +8,7 @@ const CONSUMER_TEST = 'packages/queue/src/bulk-consumer.test.ts';
 const DEATH_TEST = 'packages/queue/src/worker-death.test.ts';
 const READER_TEST = 'packages/queue/src/reply-reader.test.ts';
 const EAR_TEST = 'packages/queue/src/ear.test.ts';
+const CALL_TEST = 'packages/queue/src/waiting-claim.test.ts';
 const QUIET_TEST = 'packages/queue/src/quiet-jobs.test.ts';
 const SHARING_TEST = 'packages/queue/src/sharing.test.ts';
 const PRODUCER_TEST = 'packages/queue/src/queue-producer.test.ts';
@@ -236,9 +237,10 @@ export const queueMutants = [
     name: 'leaver-listens-on',
     breaks: 'Nothing idles: a worker that leaves takes no call from those who are to have its jobs.',
     file: 'packages/queue/src/bulk-consumer.ts',
-    search: 'await Promise.all([answered, forgotten, this.#marker.close()]);',
-    replace: 'await Promise.all([answered, forgotten]);',
-    tests: [CONSUMER_TEST],
+    search: 'this.#running = false;\n    void this.#waiting?.takeBack();',
+    replace: 'this.#running = false;',
+    tests: [CALL_TEST],
+    only: 'paused',
   },
   {
     name: 'leaver-counts-as-idle',
@@ -255,6 +257,51 @@ export const queueMutants = [
     search: 'await Promise.all([answered, forgotten, this.#marker.close()]);',
     replace: 'void answered;\n    await Promise.all([forgotten, this.#marker.close()]);',
     tests: [CONSUMER_TEST],
+  },
+  {
+    name: 'call-kept-by-a-leaver',
+    breaks: 'Nothing idles: a call for a worker that has taken its claim back goes to another.',
+    file: 'packages/queue/src/lua/call.ts',
+    search: "if waitingOrDelayed() > 0 then redis.call('ZADD', BULL .. 'marker', 0, '0') end\n  return { {}, 1 }",
+    replace: 'return { {}, 1 }',
+    tests: [CALL_TEST],
+    only: 'paused',
+  },
+  {
+    name: 'called-past-suspects',
+    breaks: 'A bad request harms only itself: whoever is called runs suspects apart, or none.',
+    file: 'packages/queue/src/lua/call.ts',
+    search: "'+inf') == 0 then",
+    replace: "'+inf') >= 0 then",
+    tests: [CALL_TEST],
+    only: 'suspects wait',
+  },
+  {
+    name: 'suspected-for-a-frozen-listener',
+    breaks: 'Only a job that was in its prefill when its worker died is a suspect.',
+    file: 'packages/queue/src/lua/call.ts',
+    search: 'claimPlain(shareOf(tonumber(ARGV[6]), now), now, claims, ids, true)',
+    replace: 'claimPlain(shareOf(tonumber(ARGV[6]), now), now, claims, ids)',
+    tests: [CALL_TEST],
+    only: 'frozen',
+  },
+  {
+    name: 'broken-call-forgotten',
+    breaks: 'Accepted is answered, and soon: what a call gave over a connection that broke is asked for.',
+    file: 'packages/queue/src/waiting-claim.ts',
+    search: 'await this.takeBack();\n      return true;',
+    replace: 'this.#settle([]);\n      return true;',
+    tests: [CALL_TEST],
+    only: 'breaks',
+  },
+  {
+    name: 'called-though-it-hangs',
+    breaks: 'Nothing idles: a worker whose engine hangs hands back what a call brings.',
+    file: 'packages/queue/src/bulk-consumer.ts',
+    search: 'const canTake = this.#canTake;\n',
+    replace: 'const canTake = true;\n',
+    tests: [CALL_TEST],
+    only: 'can take nothing',
   },
   {
     name: 'joins-one-token-late',

@@ -3,11 +3,12 @@ import type { RequestEvent } from '@shoal/protocol';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, it, vi } from 'vitest';
 import { openConsumer } from './bulk-consumer.ts';
-import { type Connect, type ConnectionRole, connector } from './connection.ts';
+import { type Connect, connector } from './connection.ts';
 import { dropWhenSilent } from './reconnection.ts';
 import { consumerContract } from './testing/consumer-contract.ts';
 import { complete, consumerRig, fast, ids } from './testing/consumer-rig.ts';
 import { Gate } from './testing/gate.ts';
+import { hearing } from './testing/hearing.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { all, eventually } from './testing/waiting.ts';
@@ -66,7 +67,7 @@ describe('bulk consumer', () => {
       try {
         const { jobs, connections } = start(idle);
         await eventually('the job', () => jobs.length === 1, 4_000);
-        expect(connections.scripts).toBeLessThanOrEqual(8);
+        expect(connections.scripts).toBeLessThanOrEqual(12);
       } finally {
         clock.mockRestore();
       }
@@ -77,7 +78,7 @@ describe('bulk consumer', () => {
       await eventually('it listens', async () => (await listeners(rig.prefix)) === 1);
       const startedAt = performance.now();
       for (const id of ids(200)) await delayed(id, 60_000);
-      expect(connections.scripts).toBeLessThanOrEqual(8 + (performance.now() - startedAt) / 50);
+      expect(connections.scripts).toBeLessThanOrEqual(12 + (2 * (performance.now() - startedAt)) / 50);
       await delayed('soon', 300);
       await eventually('the one that is due', () => jobs.length === 1, 2_000);
     });
@@ -156,20 +157,6 @@ describe('bulk consumer', () => {
     const patient = { stalledIntervalMs: 60_000, lockDurationMs: 120_000 };
     const isIdle = async (worker: string): Promise<boolean> =>
       (await rig.redis.zscore(`${rig.keys.own}idle`, worker)) !== null;
-    /** Connections of which those in one role hear the replies to one command when the gate lets them through. */
-    const hearing =
-      (slow: ConnectionRole, command: 'bzpopmin' | 'evalsha', replies: Gate): Connect =>
-      (role, name) => {
-        const connection = connector(redisUrl)(role, name);
-        if (role !== slow) return connection;
-        const send = connection[command].bind(connection) as (...args: unknown[]) => Promise<unknown>;
-        const late = async (...args: unknown[]): Promise<unknown> => {
-          const reply = await send(...args);
-          await replies.opened;
-          return reply;
-        };
-        return Object.assign(connection, { [command]: late });
-      };
 
     it('is not counted as idle for the jobs that it hands back', async () => {
       await submit('a');
@@ -185,7 +172,7 @@ describe('bulk consumer', () => {
       for (const id of ids(4)) await submit(id);
       // What Redis tells its listener, it hears too late.
       const replies = new Gate();
-      const leaver = start({ ...patient, connect: hearing('blocking', 'bzpopmin', replies) });
+      const leaver = start({ ...patient, connect: hearing(redisUrl, 'calls', 'bzpopmin', replies) });
       await eventually('its claims', () => leaver.jobs.length === 4);
       const heir = start({ ...patient, worker: 'heir' });
       await eventually('the heir is idle', () => isIdle('heir'));
@@ -198,11 +185,20 @@ describe('bulk consumer', () => {
 
     it('hands back what a claim under way still brings', async () => {
       const replies = new Gate();
+      await submit('a');
+      const { consumer } = start({ ...patient, connect: hearing(redisUrl, 'commands', 'evalsha', replies) });
+      await eventually('the claim', async () => (await status('a')) === 'running');
+      const closing = consumer.close({ timeoutMs: 0 });
+      await Promise.race([closing, sleep(200)]);
       replies.open();
-      const connect = hearing('commands', 'evalsha', replies);
-      const { consumer } = start({ ...patient, connect, worker: 'leaver' });
+      await closing;
+      expect(await status('a')).toBe('queued');
+    });
+
+    it('hands back what a call brought that it has not heard of', async () => {
+      const replies = new Gate();
+      const { consumer } = start({ ...patient, connect: hearing(redisUrl, 'calls', 'evalsha', replies) });
       await eventually('it listens', async () => (await listeners(rig.prefix)) === 1);
-      replies.shut();
       await submit('a');
       await eventually('the claim', async () => (await status('a')) === 'running');
       const closing = consumer.close({ timeoutMs: 0 });

@@ -17,16 +17,19 @@ import type { RedisClient } from './redis-address.ts';
 import { asksForJobs, type ClaimReply, type ClaimRequest, type End, type RawClaim } from './step-codec.ts';
 import { type ClaimSource, StepWriter } from './step-writer.ts';
 import { traceContextOf } from './trace-context.ts';
+import { WaitingClaim } from './waiting-claim.ts';
 
 const LATER_MS = 1_000;
 const LONGEST_LOOK_INTERVAL_MS = 1_000;
 const FEWEST_ENDS_PER_STEP = 32;
 const LONGEST_LEAVE_MS = 2_000;
+/** Jobs that a call brings at once: so many are late when whoever was called is frozen. More are asked for. */
+const MOST_PER_CALL = 4;
 
 /**
  * The {@link Consumer}: one script finishes what is done, writes tokens and claims up to the free slots, all by
- * BullMQ's own script texts. It asks for jobs when it knows that some may wait: at the start, when BullMQ's marker
- * calls, and together with every end while the last claim was filled.
+ * BullMQ's own script texts. It asks for jobs when it knows that some may wait: at the start, together with every end
+ * while the last claim was filled, and when BullMQ's marker calls; the first of those are claimed by the call itself.
  */
 export function openConsumer(options: ConsumerOptions): Consumer {
   return new BulkConsumer(consumerSettings(options, `worker-${randomUUID()}`));
@@ -52,6 +55,8 @@ class BulkConsumer implements Consumer, ClaimSource {
   /** Jobs that are turned away, claims asked for, and ends that are written, but not settled yet. */
   #turningAway = 0;
   #asked = 0;
+  /** The claim that a call will answer. */
+  #waiting: WaitingClaim | undefined;
   /** Nothing was to be had ahead of a free slot when it was last asked for, and no job has ended since. */
   #noneAhead = false;
   #ends = 0;
@@ -99,10 +104,11 @@ class BulkConsumer implements Consumer, ClaimSource {
     });
     this.#cancels = new CancelListener(connect('subscriber'), this.#keys, (id) => this.#jobs.cancel(id));
     this.#marker = new MarkerListener({
-      blocking: connect('blocking', this.#keys.workerClient(settings.worker)),
+      blocking: connect('calls', this.#keys.workerClient(settings.worker)),
       commands: this.#commands,
       keys: this.#keys,
       canTake: () => this.#canTake && this.#free() > 0,
+      prepare: () => this.#prepareClaim(),
       onCall: () => this.#ask(),
     });
   }
@@ -125,10 +131,12 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   pause(): void {
     this.#running = false;
+    void this.#waiting?.takeBack();
   }
 
   resize(capacity: number): void {
     this.#capacity = capacity;
+    void this.#waiting?.takeBack();
     this.#ask();
   }
 
@@ -166,7 +174,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     // Whoever wanted none but ahead of a slot, and got none, knows no more than before.
     if (request.wanted > 0) this.#hungry = reply.mustEmpty || reply.apart || reply.claims.length >= request.wanted;
     for (const claim of reply.claims) this.#begin(claim);
-    if (this.#asked === 0) this.#onAnswered();
+    this.#tellAnswered();
     // The choices of few jobs may fill it: then a call for one more would be lost on it.
     this.#hungry ||= this.#free() <= 0;
     if (this.#hungry) return;
@@ -195,7 +203,8 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   /** A claim does not know how many choices its jobs have; the next one makes up for it. */
   #free(): number {
-    return this.#capacity - this.#occupied() - this.#jobs.extraChoices - this.#asked;
+    const coming = this.#asked + (this.#waiting?.wanted ?? 0);
+    return this.#capacity - this.#occupied() - this.#jobs.extraChoices - coming;
   }
 
   /** Jobs that may be asked for ahead of the next free slots, besides those for slots that are free. */
@@ -209,6 +218,39 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#hungry = true;
     this.#noneAhead = false;
     this.#writer.schedule();
+  }
+
+  /** For the next call; undefined while there is no room for a job. */
+  #prepareClaim(): WaitingClaim | undefined {
+    const wanted = Math.min(MOST_PER_CALL, this.#free());
+    if (!this.#canTake || wanted <= 0) return undefined;
+    const { lockDurationMs: lockMs, worker } = this.#settings;
+    this.#steps += 1;
+    this.#waiting = new WaitingClaim({
+      keys: this.#keys,
+      commands: this.#commands,
+      stepId: `${worker}:${this.#steps}`,
+      worker,
+      lockMs,
+      wanted,
+      onSettled: (claims) => this.#called(claims),
+    });
+    return this.#waiting;
+  }
+
+  /** Much may have changed since the claim was sent. */
+  #called(claims: readonly RawClaim[]): void {
+    this.#waiting = undefined;
+    const canTake = this.#canTake;
+    for (const claim of claims) {
+      if (canTake) this.#begin(claim);
+      else this.#turnAway({ ...claim, replyTo: '' }, { kind: 'handed-back' });
+    }
+    this.#tellAnswered();
+  }
+
+  #tellAnswered(): void {
+    if (this.#asked + this.#turningAway === 0 && this.#waiting === undefined) this.#onAnswered();
   }
 
   #begin(raw: RawClaim): void {
@@ -252,6 +294,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     this.#turningAway += 1;
     this.#writer.end(this.#writer.open(claim, 0), end, () => {
       this.#turningAway -= 1;
+      this.#tellAnswered();
       if (end.kind === 'failed') this.#jobs.tell({ type: 'finished', jobId: claim.id, outcome: 'failed', code });
       this.#released();
     });
@@ -290,7 +333,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     const answered = new Promise<void>((resolve) => {
       this.#onAnswered = resolve;
     });
-    if (this.#asked === 0) this.#onAnswered();
+    this.#tellAnswered();
     const forgotten = this.#commands.zrem(`${this.#keys.own}idle`, this.#settings.worker);
     await Promise.all([answered, forgotten, this.#marker.close()]);
   }

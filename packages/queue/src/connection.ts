@@ -11,8 +11,9 @@ export type Connect = (role: ConnectionRole, name?: string) => RedisClient;
  *   behind the caller's back.
  * - `commands`: for workers. A command waits for Redis, however long it is away, and is resent after a reconnect.
  * - `blocking`, `subscriber`: as `commands`, for a connection that waits inside Redis.
+ * - `calls`: as `blocking`, but what a broken connection leaves unanswered fails, and is not sent again.
  */
-export type ConnectionRole = 'commands-now' | 'commands' | 'blocking' | 'subscriber';
+export type ConnectionRole = 'commands-now' | 'commands' | 'blocking' | 'subscriber' | 'calls';
 
 /** Milliseconds that a producer's command may take, and that it waits for a connection before. */
 const COMMAND_TIMEOUT_MS = 1_000;
@@ -27,6 +28,7 @@ const LONGEST_SILENCE_MS: Readonly<Record<ConnectionRole, number>> = {
   commands: 10_000,
   subscriber: 10_000,
   blocking: 15_000,
+  calls: 15_000,
 };
 /** After so long without traffic the kernel asks whether the host is there: nothing else would on one that only listens. */
 const KEEP_ALIVE_MS = 10_000;
@@ -68,6 +70,7 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
       reconnectOnError: isDemoted,
     };
   }
+  if (role === 'calls') return { ...shared, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
   // 2: what was refused is sent again.
   return { ...shared, maxRetriesPerRequest: null, reconnectOnError: (error) => isDemoted(error) && 2 };
 }

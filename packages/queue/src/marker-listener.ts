@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inOneWrite } from './connection.ts';
 import type { ModelKeys } from './keys.ts';
 import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
+import type { WaitingClaim } from './waiting-claim.ts';
 
 /** Longest time without a look; BullMQ blocks no longer either. */
 const LONGEST_BLOCK_MS = 10_000;
@@ -12,7 +14,7 @@ const DELAYED_CALL_INTERVAL_MS = 50;
 
 /**
  * Waits, blocked inside Redis, for BullMQ's marker: the sorted set that BullMQ fills when jobs may be had. Member `0`
- * calls one waiting worker. Member `1` carries the time of the next delayed job, by a clock that is not this machine's:
+ * calls one waiting worker, whose claim waits right behind. Member `1` carries the time of the next delayed job, by a clock that is not this machine's:
  * whoever gets it asks, and is told how long that is from now.
  */
 export class MarkerListener {
@@ -20,24 +22,30 @@ export class MarkerListener {
   readonly #commands: RedisClient;
   readonly #key: string;
   readonly #canTake: () => boolean;
+  readonly #prepare: () => WaitingClaim | undefined;
   readonly #onCall: () => void;
   #listening = false;
   #heard: Promise<void> = Promise.resolve();
   #delayedCallAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
-  /** A call that comes while `canTake` is false is passed on to another worker; `onCall` follows either way. */
+  /**
+   * A call that comes while `canTake` is false is passed on to another worker. `onCall` follows either way, unless the
+   * claim that `prepare` gave for the call says that there is nothing more to be had.
+   */
   constructor(options: {
     blocking: RedisClient;
     commands: RedisClient;
     keys: ModelKeys;
     canTake(): boolean;
+    prepare(): WaitingClaim | undefined;
     onCall(): void;
   }) {
     this.#blocking = options.blocking;
     this.#commands = options.commands;
     this.#key = `${options.keys.bull}marker`;
     this.#canTake = options.canTake;
+    this.#prepare = options.prepare;
     this.#onCall = options.onCall;
   }
 
@@ -65,9 +73,22 @@ export class MarkerListener {
   }
 
   async #listen(nextDelayedMs: number): Promise<void> {
-    const member = await this.#block(Math.min(nextDelayedMs || LONGEST_BLOCK_MS, LONGEST_BLOCK_MS));
-    if (member === '0' && !this.#canTake()) await this.#passOn();
-    if (member === '1') await this.#spaceOut();
+    let timeoutMs = Math.min(nextDelayedMs || LONGEST_BLOCK_MS, LONGEST_BLOCK_MS);
+    for (let more = false; !more && !this.#closed; timeoutMs = LONGEST_BLOCK_MS) {
+      const claim = this.#prepare();
+      let answered = Promise.resolve(true);
+      let call = Promise.resolve<string | undefined>(undefined);
+      inOneWrite(this.#blocking, () => {
+        call = this.#block(timeoutMs);
+        if (claim !== undefined) answered = claim.send(this.#blocking);
+      });
+      const member = await call;
+      more = await answered;
+      if (claim === undefined && member === '0' && !this.#canTake()) await this.#passOn();
+      if (member === '1') await this.#spaceOut();
+      // The choices of few jobs may fill it: then a call for one more would be lost on it.
+      more ||= !this.#canTake();
+    }
   }
 
   async #spaceOut(): Promise<void> {

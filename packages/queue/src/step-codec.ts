@@ -122,11 +122,13 @@ function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
+/** Checked by hand: a dozen strings per job, and this is where a worker spends its time at a backlog. */
+const ClaimTuples = z.custom<ClaimTuple[]>((claims) => Array.isArray(claims) && claims.every(isClaimTuple));
+
 const RawReply = z.tuple([
   z.array(z.number()),
   z.array(z.string()),
-  // Checked by hand: a dozen strings per job, and this is where a worker spends its time at a backlog.
-  z.custom<ClaimTuple[]>((claims) => Array.isArray(claims) && claims.every(isClaimTuple)),
+  ClaimTuples,
   z.tuple([z.number(), z.number(), z.number(), z.number()]),
   z.array(z.string()),
 ]);
@@ -138,7 +140,7 @@ export function decodeStep(reply: unknown): StepReply {
     cancelledIds,
     joinedIds,
     claim: {
-      claims: claims.map(([id, token, flat, log]) => ({ id, token, fields: fieldsOf(flat), log })),
+      claims: claims.map(rawClaim),
       limitedMs,
       nextDelayedMs,
       waiting,
@@ -146,6 +148,18 @@ export function decodeStep(reply: unknown): StepReply {
       mustEmpty: apart < 0,
     },
   };
+}
+
+const CallReply = z.tuple([ClaimTuples, z.number()]);
+
+/** The reply to a claim that waits behind a call, or to taking it back, see call.ts. */
+export function decodeCall(reply: unknown): { claims: RawClaim[]; more: boolean } {
+  const [claims, more] = CallReply.parse(reply);
+  return { claims: claims.map(rawClaim), more: more === 1 };
+}
+
+function rawClaim([id, token, flat, log]: ClaimTuple): RawClaim {
+  return { id, token, fields: fieldsOf(flat), log };
 }
 
 function fieldsOf(flat: readonly string[]): Map<string, string> {

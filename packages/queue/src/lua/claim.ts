@@ -1,4 +1,5 @@
 import { bullmqFunction } from './bullmq-scripts.ts';
+import { SHARE_OF } from './share-of.ts';
 import { QUARANTINE_MS, SUSPECT_SCORE } from './suspects.ts';
 
 /** BullMQ priority of a job that was added without one: the default, 5. */
@@ -15,6 +16,7 @@ const REFILED_PER_STEP = 256;
  * plain.ts). Needs the locals BULL, OWN, STEP_ID, LOCK_MS, WORKER and the functions of jobs.ts, plain.ts and token-log.ts.
  */
 export const CLAIM: string = `
+${SHARE_OF}
 ${bullmqFunction('bullmqMoveToActive', 'moveToActive-11')}
 local SUSPECT_SCORE = ${SUSPECT_SCORE}
 
@@ -43,13 +45,6 @@ local function refile()
     if not id then return end
     if redis.call('TYPE', BULL .. id).ok == 'hash' then redis.call('ZADD', BULL .. 'prioritized', scoreOf(id), id) end
   end
-end
-
--- At most an even share of what waits while other workers stand idle.
-local function shareOf(wanted, now)
-  local idle = redis.call('ZCOUNT', OWN .. 'idle', now, '+inf')
-  if idle == 0 then return wanted end
-  return math.min(wanted, math.max(1, math.ceil(waitingJobs() / (idle + 1))))
 end
 
 local activeKeys
@@ -149,9 +144,7 @@ local function claimAhead(most, held, now, claims, ids)
   if redis.call('ZCOUNT', OWN .. 'idle', now, '+inf') > 0 or waitingJobs() - most < held + #claims then return end
   -- Some worker has to empty itself for suspects, which it sees when it asks for free slots.
   if redis.call('ZCOUNT', BULL .. 'prioritized', string.format('%.0f', SUSPECT_SCORE), '+inf') > 0 then return end
-  local before = #claims
-  claimPlain(most, now, claims, ids)
-  for at = before + 1, #claims do redis.call('HSET', BULL .. claims[at][1], 'shoal:ahead', 1) end
+  claimPlain(most, now, claims, ids, true)
 end
 
 local function claimAll(wanted, ahead, held, now)

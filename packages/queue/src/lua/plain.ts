@@ -1,17 +1,15 @@
 /**
- * Lua: many ordinary jobs at once. BullMQ's scripts take one job per call and ask the same questions of the queue for
+ * Lua: `claimPlain(most, now, claims, ids, ahead)` adds up to `most` claims of ordinary jobs; `ahead`: marked as held ahead
+ * of a slot. Needs the locals BULL, OWN, STEP_ID, LOCK_MS and WORKER.
+ *
+ * Many ordinary jobs at once. BullMQ's scripts take one job per call and ask the same questions of the queue for
  * each; what differs is a fraction. So the first claim and the first end of a step go through BullMQ's own text, and the
  * others, where that text would do nothing else, through what is left of it: the same keys and events in fewer
  * commands. Whatever is out of the ordinary (a flow, deduplication, a pause, a limiter, global concurrency, a redelivery,
  * a webhook, a lapsed lock) is left to BullMQ's text. `plain.test.ts` compares both, key by key. Written against the
  * scripts whose hashes `bullmq-scripts.ts` pins. See docs/decisions/0015.
- *
- * `claimPlain(most, now, claims, ids)` adds up to `most` claims. `finishPlain(id, token, value, now)` completes a job and
- * returns its work, or nil when it is not ordinary; `settlePlain()` writes what such jobs have in common, and must run
- * before anything else looks at one of them (`unsettled[id]`). Needs the locals BULL, OWN, STEP_ID, LOCK_MS, WORKER
- * and METRICS_MINUTES.
  */
-export const PLAIN: string = `
+export const CLAIM_PLAIN = `
 local MOST_AT_ONCE = 1000
 
 local function isPlainQueue(now)
@@ -32,7 +30,7 @@ local function plainJob(id)
   return job
 end
 
-local function claimPlain(most, now, claims, ids)
+local function claimPlain(most, now, claims, ids, ahead)
   if most < 1 or not isPlainQueue(now) then return end
   local taken, jobs = {}, {}
   for _, id in ipairs(redis.call('ZRANGE', BULL .. 'prioritized', 0, math.min(most, MOST_AT_ONCE) - 1)) do
@@ -49,6 +47,7 @@ local function claimPlain(most, now, claims, ids)
     redis.call('SET', BULL .. id .. ':lock', token, 'PX', LOCK_MS)
     redis.call('XADD', BULL .. 'events', '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
     redis.call('HSET', BULL .. id, 'processedOn', now, 'pb', WORKER, 'ats', 1)
+    if ahead then redis.call('HSET', BULL .. id, 'shoal:ahead', 1) end
     local priority = job[4] or '0'
     if job[6] then works[priority] = (works[priority] or 0) + tonumber(job[6]) end
     ids[#ids + 1] = id
@@ -57,7 +56,14 @@ local function claimPlain(most, now, claims, ids)
   end
   for priority, work in pairs(works) do redis.call('HINCRBY', OWN .. 'work', priority, -work) end
 end
+`;
 
+/**
+ * Lua: the ends of ordinary jobs, as above. `finishPlain(id, token, value, now)` completes a job and returns its work, or
+ * nil when it is not ordinary; `settlePlain()` writes what such jobs have in common, and must run before anything else
+ * looks at one of them (`unsettled[id]`). Needs the locals BULL and METRICS_MINUTES.
+ */
+export const FINISH_PLAIN = `
 local unsettled = {}
 local locks, settledIds, scores = {}, {}, {}
 

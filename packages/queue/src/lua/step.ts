@@ -2,7 +2,7 @@ import { Script } from '../script.ts';
 import { CLAIM } from './claim.ts';
 import { HELD_JOB } from './held-job.ts';
 import { JOB_ENDS, JOB_HAND_BACK, JOB_LATER, JOB_LOCK } from './jobs.ts';
-import { PLAIN } from './plain.ts';
+import { CLAIM_PLAIN, FINISH_PLAIN } from './plain.ts';
 import { READERS } from './readers.ts';
 import { TOKEN_LOG } from './token-log.ts';
 
@@ -40,7 +40,8 @@ ${JOB_HAND_BACK}
 ${JOB_LATER}
 ${JOB_LOCK}
 ${HELD_JOB}
-${PLAIN}
+${CLAIM_PLAIN}
+${FINISH_PLAIN}
 ${CLAIM}
 local now = nowMs()
 local finished, finishedWork = 0, 0
