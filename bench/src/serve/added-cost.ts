@@ -27,67 +27,102 @@ export interface AddedCostOptions extends StartOptions {
 /**
  * What API, queue and worker add to the engine: tokens per second of one burst, and the time of a request that comes
  * alone, beside what the barest chain of such processes adds to its own. Each is compared with the very engine that its
- * worker has, asked past them. All are loaded all the while, and each idles while another answers.
+ * worker has, asked past them. All are loaded all the while, and each idles while another answers. The lone request is
+ * also measured with a core left to all but the model: what it loses to them by sharing its cores is the burst's matter.
  */
 export async function* addedCost(options: AddedCostOptions): AsyncGenerator<Finding> {
-  const { generator, rounds, lone, seed, model } = options;
-  const shoal = await startShoal(options, 'continuous', { door: true });
-  const running: RunningContestant[] = [shoal];
+  yield* withShoalAndChain(options, async function* (shoal, chain) {
+    yield* burstCost(options, shoal, chain);
+    yield* loneCost({ ...options, shoal, chain, where: 'the model on every core' });
+  });
+  if (options.threads === 1) return;
+  yield* withShoalAndChain({ ...options, threads: 1 }, (shoal, chain) =>
+    loneCost({ ...options, shoal, chain, where: 'the model on one core' }),
+  );
+}
+
+async function* withShoalAndChain(
+  options: StartOptions,
+  measure: (shoal: RunningContestant, chain: RunningContestant) => AsyncGenerator<Finding>,
+): AsyncGenerator<Finding> {
+  const running: RunningContestant[] = [];
   try {
+    const shoal = await startShoal(options, 'continuous', { door: true });
+    running.push(shoal);
     const chain = await startBareChain(options);
     running.push(chain);
-    const engine = engineOf(shoal);
-    const engineOfChain = engineOf(chain);
-    const works = burst(REQUESTS, seed, model.vocab);
-    const contestants: Contestant[] = [
-      { name: 'shoal', measure: () => burstRate(generator, shoal, works) },
-      { name: 'engine', measure: () => engine.burst(works) },
-      { name: 'engine again', measure: () => engine.burst(works) },
-      { name: 'chain', measure: () => burstRate(generator, chain, works) },
-      { name: 'engine of the chain', measure: () => engineOfChain.burst(works) },
-    ];
-    const samples = await interleave(contestants, rounds);
-    const of = (name: string): readonly number[] => samples.get(name) ?? [];
-    yield { name: `${REQUESTS} requests at once, engine alone`, unit: 'tokens/s', value: median(of('engine')) };
-    yield ratioFinding('A/A: engine alone ÷ engine alone', pairedRatio(of('engine again'), of('engine')));
-    yield ratioFinding('through API and Redis ÷ engine alone', pairedRatio(of('shoal'), of('engine')), {
-      atLeast: 0.93,
-    });
-    yield ratioFinding('through a bare chain ÷ engine alone', pairedRatio(of('chain'), of('engine of the chain')));
-    const through: number[] = [];
-    const whole: number[] = [];
-    const alone: number[] = [];
-    const bare: number[] = [];
-    const bareAlone: number[] = [];
-    const kinds = [
-      async () => through.push(await timeOf(generator, shoal)),
-      async () => bare.push(await timeOf(generator, chain)),
-      async () => alone.push(await engine.lone(LONE)),
-      async () => whole.push(await timeOf(generator, shoal, WHOLE)),
-      async () => bareAlone.push(await engineOfChain.lone(LONE)),
-    ];
-    // What ran before has the caches: each comes after each.
-    for (let round = 0; round < lone; round++) {
-      for (let turn = 0; turn < kinds.length; turn++) await kinds[(((round % 4) + 1) * turn) % kinds.length]?.();
-    }
-    yield { name: 'a lone request of 4 tokens, engine alone, p50', unit: 'ms', value: median(alone) };
-    for (const [kind, samples] of [
-      ['that is answered as a whole', whole],
-      ['that is streamed', through],
-    ] as const) {
-      const value = pairedDifference(samples, alone);
-      const name = `added by API, queue and worker to a lone request ${kind}, p50`;
-      yield { name, unit: 'ms', value, target: { atMost: 5 } };
-    }
-    const floor = pairedDifference(bare, bareAlone);
-    yield {
-      name: 'the same, streamed, for a bare chain: HTTP, a Redis list, a thread, a Redis stream',
-      unit: 'ms',
-      value: floor,
-    };
+    yield* measure(shoal, chain);
   } finally {
     for (const one of running) await one.close();
   }
+}
+
+async function* burstCost(
+  { generator, rounds, seed, model }: AddedCostOptions,
+  shoal: RunningContestant,
+  chain: RunningContestant,
+): AsyncGenerator<Finding> {
+  const engine = engineOf(shoal);
+  const engineOfChain = engineOf(chain);
+  const works = burst(REQUESTS, seed, model.vocab);
+  const contestants: Contestant[] = [
+    { name: 'shoal', measure: () => burstRate(generator, shoal, works) },
+    { name: 'engine', measure: () => engine.burst(works) },
+    { name: 'engine again', measure: () => engine.burst(works) },
+    { name: 'chain', measure: () => burstRate(generator, chain, works) },
+    { name: 'engine of the chain', measure: () => engineOfChain.burst(works) },
+  ];
+  const samples = await interleave(contestants, rounds);
+  const of = (name: string): readonly number[] => samples.get(name) ?? [];
+  yield { name: `${REQUESTS} requests at once, engine alone`, unit: 'tokens/s', value: median(of('engine')) };
+  yield ratioFinding('A/A: engine alone ÷ engine alone', pairedRatio(of('engine again'), of('engine')));
+  yield ratioFinding('through API and Redis ÷ engine alone', pairedRatio(of('shoal'), of('engine')), {
+    atLeast: 0.93,
+  });
+  yield ratioFinding('through a bare chain ÷ engine alone', pairedRatio(of('chain'), of('engine of the chain')));
+}
+
+interface LoneCostOptions extends Pick<AddedCostOptions, 'generator' | 'lone'> {
+  readonly shoal: RunningContestant;
+  readonly chain: RunningContestant;
+  /** Where the model runs, in words. */
+  readonly where: string;
+}
+
+async function* loneCost({ generator, lone, shoal, chain, where }: LoneCostOptions): AsyncGenerator<Finding> {
+  const engine = engineOf(shoal);
+  const engineOfChain = engineOf(chain);
+  const through: number[] = [];
+  const whole: number[] = [];
+  const alone: number[] = [];
+  const bare: number[] = [];
+  const bareAlone: number[] = [];
+  const kinds = [
+    async () => through.push(await timeOf(generator, shoal)),
+    async () => bare.push(await timeOf(generator, chain)),
+    async () => alone.push(await engine.lone(LONE)),
+    async () => whole.push(await timeOf(generator, shoal, WHOLE)),
+    async () => bareAlone.push(await engineOfChain.lone(LONE)),
+  ];
+  // What ran before has the caches: each comes after each.
+  for (let round = 0; round < lone; round++) {
+    for (let turn = 0; turn < kinds.length; turn++) await kinds[(((round % 4) + 1) * turn) % kinds.length]?.();
+  }
+  yield { name: `a lone request of 4 tokens, engine alone, ${where}, p50`, unit: 'ms', value: median(alone) };
+  for (const [kind, samples] of [
+    ['that is answered as a whole', whole],
+    ['that is streamed', through],
+  ] as const) {
+    const value = pairedDifference(samples, alone);
+    const name = `added by API, queue and worker to a lone request ${kind}, ${where}, p50`;
+    yield { name, unit: 'ms', value, target: { atMost: 5 } };
+  }
+  const floor = pairedDifference(bare, bareAlone);
+  yield {
+    name: `the same, streamed, ${where}, for a bare chain: HTTP, a Redis list, a thread, a Redis stream`,
+    unit: 'ms',
+    value: floor,
+  };
 }
 
 function engineOf({ engine }: RunningContestant): EngineCalls {
@@ -100,5 +135,6 @@ function timeOf(
   { url, fields }: RunningContestant,
   more: Readonly<Record<string, unknown>> = {},
 ): Promise<number> {
-  return generator.call('lone', { url, fields: { ...fields, ...more }, arrival: LONE });
+  const { prompt, maxTokens } = LONE;
+  return generator.call('lone', { url, body: { ...fields, ...more, prompt, max_tokens: maxTokens } });
 }

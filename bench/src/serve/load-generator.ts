@@ -2,6 +2,7 @@ import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answer } from '../queue/child.ts';
 import type { Arrival } from './arrivals.ts';
+import { LoneCaller } from './lone-caller.ts';
 import { type Answered, openLoop, type Timing } from './open-loop.ts';
 import { sendTo } from './send-request.ts';
 
@@ -11,7 +12,6 @@ import { sendTo } from './send-request.ts';
 const NICE = -10;
 /** Timers fire up to this late; the rest of the way it looks at the clock. */
 const TIMER_MS = 1.5;
-const LONE_MS = 60_000;
 
 interface LoadOptions {
   url: string;
@@ -24,8 +24,7 @@ interface LoadOptions {
 
 interface LoneOptions {
   url: string;
-  fields: Record<string, unknown>;
-  arrival: Arrival;
+  body: Record<string, unknown>;
 }
 
 const timing: Timing = {
@@ -51,16 +50,15 @@ async function load({ url, fields, arrivals, patienceMs, quietMs }: LoadOptions)
   return { records, endMs };
 }
 
-/** Who keep their connection from one request to the next, by where it leads. */
-const callers = new Map<string, ReturnType<typeof sendTo>>();
+/** Each keeps its connection from one request to the next. */
+const callers = new Map<string, LoneCaller>();
 
 /** Milliseconds until a request that comes alone is answered, to a caller whose connection is open since its first. */
-async function lone({ url, fields, arrival }: LoneOptions): Promise<number> {
-  const caller = callers.get(url) ?? sendTo(url, fields);
-  callers.set(url, caller);
-  const start = performance.now();
-  await caller.send(arrival, () => {}, AbortSignal.timeout(LONE_MS));
-  return performance.now() - start;
+async function lone({ url, body }: LoneOptions): Promise<number> {
+  const key = JSON.stringify([url, body]);
+  const caller = callers.get(key) ?? new LoneCaller(url, body);
+  callers.set(key, caller);
+  return await caller.time();
 }
 
 /** Whether the system let it go before others. */
