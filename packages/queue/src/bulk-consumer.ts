@@ -136,7 +136,6 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   resize(capacity: number): void {
     this.#capacity = capacity;
-    void this.#waiting?.takeBack();
     this.#ask();
   }
 
@@ -176,7 +175,7 @@ class BulkConsumer implements Consumer, ClaimSource {
     for (const claim of reply.claims) this.#begin(claim);
     this.#tellAnswered();
     // The choices of few jobs may fill it: then a call for one more would be lost on it.
-    this.#hungry ||= this.#free() <= 0;
+    this.#hungry ||= this.#free() + (this.#waiting?.wanted ?? 0) <= 0;
     if (this.#hungry) return;
     if (reply.limitedMs > 0) this.#limitTimer = setTimeout(() => this.#ask(), reply.limitedMs);
     else this.#marker.listen(reply.nextDelayedMs);
@@ -214,7 +213,9 @@ class BulkConsumer implements Consumer, ClaimSource {
     return Math.max(0, Math.min(prefetch, this.#free() + prefetch));
   }
 
+  /** By a step, which brings all that the claim behind the next call would have brought, and knows what is held. */
   #ask(): void {
+    void this.#waiting?.takeBack();
     this.#hungry = true;
     this.#noneAhead = false;
     this.#writer.schedule();

@@ -70,7 +70,9 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
       reconnectOnError: isDemoted,
     };
   }
-  if (role === 'calls') return { ...shared, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
+  if (role === 'calls') {
+    return { ...shared, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, reconnectOnError: isDemoted };
+  }
   // 2: what was refused is sent again.
   return { ...shared, maxRetriesPerRequest: null, reconnectOnError: (error) => isDemoted(error) && 2 };
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { inOneWrite } from './connection.ts';
 import type { ModelKeys } from './keys.ts';
 import { dropConnection } from './reconnection.ts';
@@ -75,7 +76,8 @@ export class MarkerListener {
   async #listen(nextDelayedMs: number): Promise<void> {
     let timeoutMs = Math.min(nextDelayedMs || LONGEST_BLOCK_MS, LONGEST_BLOCK_MS);
     for (let more = false; !more && !this.#closed; timeoutMs = LONGEST_BLOCK_MS) {
-      const claim = this.#prepare();
+      // Of a Cluster's connections none is known to be that of the call, and all send again what they lost.
+      const claim = this.#blocking instanceof Redis ? this.#prepare() : undefined;
       let answered = Promise.resolve(true);
       let call = Promise.resolve<string | undefined>(undefined);
       inOneWrite(this.#blocking, () => {
@@ -84,7 +86,7 @@ export class MarkerListener {
       });
       const member = await call;
       more = await answered;
-      if (claim === undefined && member === '0' && !this.#canTake()) await this.#passOn();
+      if (member === '0' && more && !this.#canTake()) await this.#passOn();
       if (member === '1') await this.#spaceOut();
       // The choices of few jobs may fill it: then a call for one more would be lost on it.
       more ||= !this.#canTake();

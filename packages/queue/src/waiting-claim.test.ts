@@ -1,11 +1,13 @@
+import { createHash } from 'node:crypto';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { type Connect, connector } from './connection.ts';
-import { CALL } from './lua/call.ts';
+import { CALL, TAKE_BACK } from './lua/call.ts';
 import { SUSPECT_SCORE } from './lua/suspects.ts';
 import { decodeCall } from './step-codec.ts';
 import { complete, consumerRig, fast, ids } from './testing/consumer-rig.ts';
 import { Gate } from './testing/gate.ts';
 import { hearing } from './testing/hearing.ts';
+import { sampleRequest } from './testing/requests.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
 import { eventually } from './testing/waiting.ts';
 
@@ -13,6 +15,7 @@ const redisUrl = inject('redisUrl');
 
 /** Nobody looks by itself for as long as a test lasts, and no lock lapses. */
 const patient = { stalledIntervalMs: 60_000, lockDurationMs: 120_000 };
+const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex');
 /** Less than it takes an idle worker to look by itself. */
 const SOON_MS = 6_000;
 
@@ -77,6 +80,19 @@ describe('a claim that waits behind a call', () => {
     expect(hung.jobs).toHaveLength(0);
   });
 
+  it('passes a call on that brought nothing to such a worker', async () => {
+    let alive = true;
+    const hung = start({ ...patient, alive: () => alive });
+    await allListen(1);
+    const other = start(patient);
+    await allListen(2);
+    alive = false;
+    // Without a priority: no claim behind a call takes it.
+    await rig.bull.add('generate', sampleRequest(), { jobId: 'a' });
+    await eventually('the other has it', () => other.jobs.length === 1, SOON_MS);
+    expect(hung.jobs).toHaveLength(0);
+  });
+
   it('brings no more than a worker has room for that was made smaller meanwhile', async () => {
     let most = 0;
     const { jobs, consumer } = start({ ...patient, capacity: 4 }, (job) => {
@@ -104,6 +120,24 @@ describe('a claim that waits behind a call', () => {
     // No lock lapses meanwhile: whoever claimed it has it.
     await eventually('the job', () => jobs.length === 1, SOON_MS);
     await proxy.close();
+  });
+
+  it('loses nothing that it gives after Redis had refused to take it back', async () => {
+    const connect: Connect = (role, name) => {
+      const connection = connector(redisUrl)(role, name);
+      if (role !== 'commands') return connection;
+      const send = connection.evalsha.bind(connection) as (sha: string, ...args: unknown[]) => Promise<unknown>;
+      const refusing = async (sha: string, ...args: unknown[]): Promise<unknown> => {
+        if (sha === sha1(TAKE_BACK.text)) throw new Error('ERR refused');
+        return await send(sha, ...args);
+      };
+      return Object.assign(connection, { evalsha: refusing });
+    };
+    const { jobs, consumer } = start({ ...patient, connect });
+    await allListen(1);
+    consumer.resize(7);
+    await submit('a');
+    await eventually('the job', () => jobs.length === 1, SOON_MS);
   });
 
   it('takes few jobs with a worker that is frozen while it waits, and they come back without suspicion', async () => {

@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isOutage } from './connection.ts';
 import type { ModelKeys } from './keys.ts';
 import { CALL, TAKE_BACK } from './lua/call.ts';
 import type { RedisClient } from './redis-address.ts';
 import { decodeCall, type RawClaim } from './step-codec.ts';
+
+const RETRY_DELAY_MS = 250;
 
 export interface WaitingClaimOptions {
   keys: ModelKeys;
@@ -12,7 +16,7 @@ export interface WaitingClaimOptions {
   lockMs: number;
   /** At most this many jobs. */
   wanted: number;
-  /** Called once, with what it gave. */
+  /** Called when it can give no more, with what it gave; once more if it gave something all the same. */
   onSettled(claims: RawClaim[]): void;
 }
 
@@ -23,6 +27,7 @@ export interface WaitingClaimOptions {
 export class WaitingClaim {
   readonly #options: WaitingClaimOptions;
   #settled = false;
+  #gave = false;
   #takenBack: Promise<void> | undefined;
 
   constructor(options: WaitingClaimOptions) {
@@ -56,17 +61,21 @@ export class WaitingClaim {
 
   async #takeBack(): Promise<void> {
     const { keys, commands, stepId } = this.#options;
-    try {
-      this.#settle(decodeCall(await TAKE_BACK.run(commands, keys.bull, [keys.bull, keys.own, stepId])).claims);
-    } catch {
-      // What it gave, if anything, comes back to the queue when its lock lapses.
-      this.#settle([]);
+    while (!this.#settled) {
+      try {
+        this.#settle(decodeCall(await TAKE_BACK.run(commands, keys.bull, [keys.bull, keys.own, stepId])).claims);
+      } catch (error) {
+        // For good, or because nobody is there to ask any more: what it gave comes back when its lock lapses.
+        if (!isOutage(error) || commands.status === 'end') this.#settle([]);
+        else await sleep(RETRY_DELAY_MS, undefined, { ref: false });
+      }
     }
   }
 
   #settle(claims: RawClaim[]): void {
-    if (this.#settled) return;
+    if (this.#settled && (this.#gave || claims.length === 0)) return;
     this.#settled = true;
+    this.#gave ||= claims.length > 0;
     this.#options.onSettled(claims);
   }
 }

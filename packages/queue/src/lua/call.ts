@@ -53,15 +53,18 @@ return { claims, waitingOrDelayed() > 0 and 1 or 0 }
 
 /**
  * Takes such a claim back, whether or not it ran: it gives no more jobs. Arguments: BULL, OWN, STEP_ID. Reply: as
- * above, with the claims that it gave before, less those whose lock is gone.
+ * above, with the claims that it gave before, less those whose lock is gone. Where it gave none, a call may have come and not
+ * been heard: it is passed on.
  */
 export const TAKE_BACK: Script = new Script(
   'take-back',
   `
 local BULL, OWN, STEP_ID = ARGV[1], ARGV[2], ARGV[3]
+${WORK}
 redis.call('SET', OWN .. 'left:' .. STEP_ID, 1, 'PX', ${TAKEN_BACK_MS})
 local claims = {}
 local before = redis.call('GET', OWN .. 'step:' .. STEP_ID)
+if not before and waitingJobs() > 0 then redis.call('ZADD', BULL .. 'marker', 0, '0') end
 for index, id in ipairs(before and cjson.decode(before) or {}) do
   local token = STEP_ID .. ':' .. index
   if redis.call('GET', BULL .. id .. ':lock') == token then
