@@ -13,8 +13,8 @@ export function openDoor(engine: GenerationEngine): void {
     burst: (works) => together(engine, works),
     async lone(work) {
       const start = performance.now();
-      await answer(engine, request(work));
-      return performance.now() - start;
+      const { startedAt, finishedAt } = await answer(engine, request(work));
+      return { ms: performance.now() - start, engineMs: finishedAt - startedAt };
     },
   };
   const server = createServer(async (asked, response) => {

@@ -2,7 +2,7 @@ import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { answer } from '../queue/child.ts';
 import type { Arrival } from './arrivals.ts';
-import { LoneCaller } from './lone-caller.ts';
+import { LoneCaller, type LoneTime } from './lone-caller.ts';
 import { type Answered, openLoop, type Timing } from './open-loop.ts';
 import { sendTo } from './send-request.ts';
 
@@ -53,8 +53,8 @@ async function load({ url, fields, arrivals, patienceMs, quietMs }: LoadOptions)
 /** Each keeps its connection from one request to the next. */
 const callers = new Map<string, LoneCaller>();
 
-/** Milliseconds until a request that comes alone is answered, to a caller whose connection is open since its first. */
-async function lone({ url, body }: LoneOptions): Promise<number> {
+/** What a request that comes alone takes a caller whose connection is open since its first. */
+async function lone({ url, body }: LoneOptions): Promise<LoneTime> {
   const key = JSON.stringify([url, body]);
   const caller = callers.get(key) ?? new LoneCaller(url, body);
   callers.set(key, caller);

@@ -36,8 +36,8 @@ test('an answer as a whole is timed to its last byte, and the next comes over th
     setTimeout(() => response.end(USAGE.slice(10)), 40);
   });
   // Timers count whole milliseconds.
-  expect(await caller.time()).toBeGreaterThanOrEqual(39);
-  expect(await caller.time()).toBeGreaterThanOrEqual(39);
+  expect((await caller.time()).ms).toBeGreaterThanOrEqual(39);
+  expect((await caller.time()).ms).toBeGreaterThanOrEqual(39);
   expect(ports.size).toBe(1);
 });
 
@@ -46,7 +46,18 @@ test('a stream is timed to the end of its last part', async () => {
     response.write('data: {}\n\n');
     setTimeout(() => response.end(`data: ${USAGE}\n\n`), 40);
   });
-  expect(await caller.time()).toBeGreaterThanOrEqual(39);
+  expect((await caller.time()).ms).toBeGreaterThanOrEqual(39);
+});
+
+test('what an answer says of its time in the engine is noted, where it does', async () => {
+  const timed = await callerOf((_, response) =>
+    response.end(
+      USAGE.replace('}}', '},"shoal":{"timings":{"started_at":1700000000000.25,"finished_at":1700000000100.5}}}'),
+    ),
+  );
+  expect((await timed.time()).engineMs).toBe(100.25);
+  const bare = await callerOf((_, response) => response.end(USAGE));
+  expect(await bare.time()).not.toHaveProperty('engineMs');
 });
 
 test('what is asked for arrives as it was said', async () => {

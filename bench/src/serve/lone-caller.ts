@@ -4,6 +4,14 @@ import { connect, type Socket } from 'node:net';
 const LONGEST_MS = 60_000;
 const QUOTED_CHARACTERS = 300;
 
+/** What one answer took. */
+export interface LoneTime {
+  /** Milliseconds from the first byte of the request to the last of the answer. */
+  readonly ms: number;
+  /** Of those, from the beginning of the prefill to the last token, where the answer says so. */
+  readonly engineMs?: number;
+}
+
 /**
  * A caller that costs next to nothing: one open connection, a request whose bytes are there before the clock runs, and an
  * answer that is looked at after it has stopped. What an HTTP client of Node's does for each request and each part of its
@@ -26,8 +34,7 @@ export class LoneCaller {
     );
   }
 
-  /** Milliseconds from the first byte of the request to the last of the answer. */
-  async time(): Promise<number> {
+  async time(): Promise<LoneTime> {
     const socket = await this.#connection();
     const parts: Buffer[] = [];
     let timer: NodeJS.Timeout | undefined;
@@ -43,8 +50,9 @@ export class LoneCaller {
     socket.write(this.#request);
     try {
       const end = await answered;
-      this.#check(Buffer.concat(parts).toString());
-      return end - start;
+      const answer = Buffer.concat(parts).toString();
+      this.#check(answer);
+      return { ms: end - start, ...engineTimeOf(answer) };
     } finally {
       clearTimeout(timer);
       socket.removeAllListeners('data').removeAllListeners('close');
@@ -70,6 +78,15 @@ export class LoneCaller {
     if (answer.startsWith('HTTP/1.1 200 ') && tokens === this.#tokens) return;
     throw new Error(`${tokens} tokens instead of ${this.#tokens}: ${answer.slice(0, QUOTED_CHARACTERS)}`);
   }
+}
+
+/** From Shoal's own part of an answer; another server's has none. */
+function engineTimeOf(answer: string): { engineMs?: number } {
+  const [started, finished] = ['started_at', 'finished_at'].map((name) =>
+    Number(new RegExp(`"${name}":\\s*([\\d.]+)`).exec(answer)?.[1]),
+  );
+  if (!started || !finished) return {};
+  return { engineMs: finished - started };
 }
 
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');

@@ -223,8 +223,8 @@ class BulkConsumer implements Consumer, ClaimSource {
 
   /** For the next call; undefined while there is no room for a job. */
   #prepareClaim(): WaitingClaim | undefined {
-    const wanted = Math.min(MOST_PER_CALL, this.#free());
-    if (!this.#canTake || wanted <= 0) return undefined;
+    const free = this.#free();
+    if (!this.#canTake || free <= 0) return undefined;
     const { lockDurationMs: lockMs, worker } = this.#settings;
     this.#steps += 1;
     this.#waiting = new WaitingClaim({
@@ -233,7 +233,8 @@ class BulkConsumer implements Consumer, ClaimSource {
       stepId: `${worker}:${this.#steps}`,
       worker,
       lockMs,
-      wanted,
+      wanted: Math.min(MOST_PER_CALL, free),
+      free,
       onSettled: (claims) => this.#called(claims),
     });
     return this.#waiting;

@@ -56,6 +56,22 @@ describe('a claim that waits behind a call', () => {
     await eventually('the next', () => jobs.length === 13, SOON_MS);
   });
 
+  it('brings a share of what waits while others are idle, and asks for no more than that', async () => {
+    const { bull, own } = rig.keys;
+    const call = async (worker: string): Promise<[number, boolean]> => {
+      const reply = await CALL.run(rig.redis, bull, [bull, own, `${worker}:1`, 5_000, worker, 4, 16]);
+      const { claims, more } = decodeCall(reply);
+      return [claims.length, more];
+    };
+    await rig.redis.zadd(`${own}idle`, Date.now() + 60_000, 'another');
+    await bulk(ids(6));
+    expect(await call('first')).toEqual([3, false]);
+    // Whoever is called next is called for the rest.
+    expect(await rig.redis.zscore(`${bull}marker`, '0')).toBe('0');
+    await bulk(ids(20).slice(6));
+    expect(await call('second')).toEqual([4, true]);
+  });
+
   it('passes the call on when its worker was paused meanwhile', async () => {
     const paused = start(patient);
     await allListen(1);
@@ -163,7 +179,7 @@ describe('a claim that waits behind a call', () => {
     await bulk(ids(3));
     await rig.redis.zadd(`${rig.keys.bull}prioritized`, SUSPECT_SCORE, 'job-2');
     const { bull, own } = rig.keys;
-    const reply = await CALL.run(rig.redis, bull, [bull, own, 'w:1', 5_000, 'w', 4]);
+    const reply = await CALL.run(rig.redis, bull, [bull, own, 'w:1', 5_000, 'w', 4, 8]);
     expect(decodeCall(reply)).toEqual({ claims: [], more: true });
     expect(await status('job-0')).toBe('queued');
   });

@@ -16,6 +16,8 @@ export interface WaitingClaimOptions {
   lockMs: number;
   /** At most this many jobs. */
   wanted: number;
+  /** Slots that are free, of which the jobs are a share while others stand idle. */
+  free: number;
   /** Called when it can give no more, with what it gave; once more if it gave something all the same. */
   onSettled(claims: RawClaim[]): void;
 }
@@ -40,9 +42,9 @@ export class WaitingClaim {
 
   /** Sends it on the connection that listens. Resolves, when it is settled, to true if there may be more to do. */
   async send(listening: RedisClient): Promise<boolean> {
-    const { keys, stepId, lockMs, worker, wanted } = this.#options;
+    const { keys, stepId, lockMs, worker, wanted, free } = this.#options;
     try {
-      const reply = await CALL.run(listening, keys.bull, [keys.bull, keys.own, stepId, lockMs, worker, wanted]);
+      const reply = await CALL.run(listening, keys.bull, [keys.bull, keys.own, stepId, lockMs, worker, wanted, free]);
       const { claims, more } = decodeCall(reply);
       this.#settle(claims);
       return more;

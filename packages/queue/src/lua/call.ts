@@ -9,7 +9,7 @@ const TAKEN_BACK_MS = 60_000;
 
 /**
  * The claim that waits behind a call: Redis runs it the moment that the call comes, see docs/decisions/0031. Arguments:
- * BULL, OWN, STEP_ID, LOCK_MS, WORKER, jobs wanted. It takes nothing but ordinary jobs that never ran, and marks them as
+ * BULL, OWN, STEP_ID, LOCK_MS, WORKER, jobs at most, free slots. It takes nothing but ordinary jobs that never ran, and marks them as
  * held ahead of a slot: whoever waits may be frozen by then. All else is left to who asks by a step. A call that was
  * meant for somebody else by now is passed on.
  *
@@ -33,21 +33,25 @@ if redis.call('EXISTS', OWN .. 'left:' .. STEP_ID) == 1 then
   return { {}, 1 }
 end
 local now = nowMs()
-local claims, ids = {}, {}
+local claims, ids, share = {}, {}, 0
 redis.call('ZREM', OWN .. 'idle', WORKER)
 if redis.call('ZCOUNT', BULL .. 'prioritized', ${SUSPECT_SCORE}, '+inf') == 0 then
-  claimPlain(shareOf(tonumber(ARGV[6]), now), now, claims, ids, true)
+  share = shareOf(tonumber(ARGV[7]), now)
+  claimPlain(math.min(share, tonumber(ARGV[6])), now, claims, ids, true)
 end
 -- Whoever was given nothing asks by a step, which says why.
 if #claims == 0 then return { claims, 1 } end
 redis.call('SET', OWN .. 'step:' .. STEP_ID, cjson.encode(ids), 'PX', ${TAKEN_BACK_MS})
-if waitingJobs() > 0 then
+local left = waitingJobs()
+if left > 0 then
   redis.call('ZADD', BULL .. 'marker', 0, '0')
 else
   redis.call('ZREM', BULL .. 'marker', '0')
   redis.call('DEL', OWN .. 'work')
 end
-return { claims, waitingOrDelayed() > 0 and 1 or 0 }
+-- Beyond its share the others are called. When a delayed job is due, a step says.
+local more = left > 0 and #claims < share or redis.call('ZCARD', BULL .. 'delayed') > 0
+return { claims, more and 1 or 0 }
 `,
 );
 
