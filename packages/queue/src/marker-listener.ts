@@ -15,8 +15,8 @@ const DELAYED_CALL_INTERVAL_MS = 50;
 
 /**
  * Waits, blocked inside Redis, for BullMQ's marker: the sorted set that BullMQ fills when jobs may be had. Member `0`
- * calls one waiting worker, whose claim waits right behind. Member `1` carries the time of the next delayed job, by a clock that is not this machine's:
- * whoever gets it asks, and is told how long that is from now.
+ * calls one waiting worker, whose claim waits right behind. Member `1` carries the time of the next delayed job, by a clock
+ * that is not this machine's: whoever gets it asks, and is told how long that is from now.
  */
 export class MarkerListener {
   readonly #blocking: RedisClient;

@@ -9,9 +9,9 @@ const TAKEN_BACK_MS = 60_000;
 
 /**
  * The claim that waits behind a call: Redis runs it the moment that the call comes, see docs/decisions/0031. Arguments:
- * BULL, OWN, STEP_ID, LOCK_MS, WORKER, jobs at most, free slots. It takes nothing but ordinary jobs that never ran, and marks them as
- * held ahead of a slot: whoever waits may be frozen by then. All else is left to who asks by a step. A call that was
- * meant for somebody else by now is passed on.
+ * BULL, OWN, STEP_ID, LOCK_MS, WORKER, jobs at most, free slots. It takes nothing but ordinary jobs that never ran, and
+ * marks them as held ahead of a slot: whoever waits may be frozen by then. All else is left to who asks by a step. A call
+ * that was meant for somebody else by now is passed on.
  *
  * Reply: {claims as of step.ts, 1 where there may be more to do, else 0}.
  */
@@ -56,9 +56,9 @@ return { claims, more and 1 or 0 }
 );
 
 /**
- * Takes such a claim back, whether or not it ran: it gives no more jobs. Arguments: BULL, OWN, STEP_ID. Reply: as
- * above, with the claims that it gave before, less those whose lock is gone. Where it gave none, a call may have come and not
- * been heard: it is passed on.
+ * Takes such a claim back, whether or not it ran: it gives no more jobs. Arguments: BULL, OWN, STEP_ID. Reply: as above,
+ * with the claims that it gave before, less those whose lock is gone. Where it gave none, a call may have come and not been
+ * heard: it is passed on.
  */
 export const TAKE_BACK: Script = new Script(
   'take-back',
