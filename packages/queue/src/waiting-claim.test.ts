@@ -84,27 +84,18 @@ describe('a claim that waits behind a call', () => {
     expect(paused.jobs).toHaveLength(0);
   });
 
-  it('hands back what it brings to a worker that can take nothing any more', async () => {
-    let alive = true;
-    const hung = start({ ...patient, alive: () => alive });
-    await allListen(1);
-    const other = start(patient);
-    await allListen(2);
-    alive = false;
-    await submit('a');
-    await eventually('the other has it', () => other.jobs.length === 1, SOON_MS);
-    expect(hung.jobs).toHaveLength(0);
-  });
-
-  it('passes a call on that brought nothing to such a worker', async () => {
-    let alive = true;
-    const hung = start({ ...patient, alive: () => alive });
-    await allListen(1);
-    const other = start(patient);
-    await allListen(2);
-    alive = false;
+  it.each([
+    ['hands back what it brings', () => submit('a')],
     // Without a priority: no claim behind a call takes it.
-    await rig.bull.add('generate', sampleRequest(), { jobId: 'a' });
+    ['passes on a call that brings nothing', () => rig.bull.add('generate', sampleRequest(), { jobId: 'a' })],
+  ])('%s to a worker that can take nothing any more', async (_, add) => {
+    let alive = true;
+    const hung = start({ ...patient, alive: () => alive });
+    await allListen(1);
+    const other = start(patient);
+    await allListen(2);
+    alive = false;
+    await add();
     await eventually('the other has it', () => other.jobs.length === 1, SOON_MS);
     expect(hung.jobs).toHaveLength(0);
   });
