@@ -158,7 +158,7 @@ function refused(cause: unknown): ShoalError {
   return new ShoalError('unavailable', message, { retryAfterMs: 1_000, cause });
 }
 
-function unavailable(cause?: unknown): ShoalError {
+export function unavailable(cause?: unknown): ShoalError {
   const outOfMemory = cause instanceof Error && cause.message.includes('OOM');
   return new ShoalError(
     'unavailable',

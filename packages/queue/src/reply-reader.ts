@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
+import { Cluster } from 'ioredis';
 import { type Connect, connector, promptly } from './connection.ts';
 import { Ear, type LogReading } from './ear.ts';
 import { EarsByJob } from './ears-by-job.ts';
@@ -10,6 +10,8 @@ import { type Attached, notFound, readAttached, readingOf } from './log-reading.
 import { ATTACH, DETACH } from './lua/attach.ts';
 import type { RedisClient } from './redis-address.ts';
 import type { Hearing, Replies } from './replies.ts';
+import { ReplyChannel } from './reply-channel.ts';
+import type { ReplySource, ReplySourceOptions } from './reply-source.ts';
 import { ReplyStream } from './reply-stream.ts';
 
 /** A request that was silent for this long is looked up, so that an end that nobody announced is found. */
@@ -28,21 +30,23 @@ export interface RepliesOptions {
   resultTtlS?: number;
   /** How long Redis may be away before readers are told `unavailable`. Default 30,000. */
   giveUpMs?: number;
+  /** What replies come on. Default a channel, but on a Redis Cluster a stream. */
+  replyOn?: 'channel' | 'stream';
   /** For tests: how connections are made. */
   connect?: Connect;
 }
 
-/** {@link Replies} over one blocking XREAD per process and model. `ready` resolves once events can arrive. */
+/** {@link Replies} over one connection per process and model. `ready` resolves once events can arrive. */
 export function openReplies(options: RepliesOptions): Replies & { ready(): Promise<void> } {
   return new ReplyReader({ resultTtlS: 3_600, giveUpMs: 30_000, ...options });
 }
 
 class ReplyReader implements Replies {
-  readonly replyTo: string = randomUUID();
+  readonly replyTo: string;
   readonly #options: RepliesOptions & { resultTtlS: number; giveUpMs: number };
   readonly #keys: ModelKeys;
   readonly #commands: RedisClient;
-  readonly #stream: ReplyStream;
+  readonly #source: ReplySource;
   readonly #ears = new EarsByJob();
   readonly #lookUpTimer: NodeJS.Timeout;
   /** Silence after which an ear is looked up next. */
@@ -55,14 +59,16 @@ class ReplyReader implements Replies {
     this.#keys = modelKeys(options.prefix, options.model);
     const connect = options.connect ?? connector(options.redisUrl);
     this.#commands = connect('commands-now');
-    this.#stream = new ReplyStream({
-      commands: this.#commands,
-      blocking: connect('blocking'),
+    const told: ReplySourceOptions = {
       keys: this.#keys,
-      replyTo: this.replyTo,
       onEvents: (jobId, events) => this.#deliver(jobId, events),
-      onMade: () => this.#doubtAll(),
-    });
+      onOpen: () => this.#doubtAll(),
+    };
+    this.#source =
+      (options.replyOn ?? (this.#commands instanceof Cluster ? 'stream' : 'channel')) === 'channel'
+        ? new ReplyChannel({ ...told, subscriber: connect('subscriber') })
+        : new ReplyStream({ ...told, commands: this.#commands, blocking: connect('blocking') });
+    this.replyTo = this.#source.replyTo;
     this.#lookUpTimer = setInterval(() => void this.#lookUpSilent().catch(() => {}), 1_000);
     this.#lookUpTimer.unref();
   }
@@ -77,7 +83,7 @@ class ReplyReader implements Replies {
 
   async #begin(): Promise<void> {
     await promptly(this.#commands, refuseEviction);
-    await this.#stream.keep();
+    await this.#source.open();
   }
 
   listen(id: string, signal?: AbortSignal): Hearing {
@@ -93,7 +99,7 @@ class ReplyReader implements Replies {
     this.#closed = true;
     clearInterval(this.#lookUpTimer);
     for (const ear of this.#ears.all()) ear.close();
-    await this.#stream.close();
+    await this.#source.close();
     this.#commands.disconnect();
   }
 
@@ -168,7 +174,7 @@ class ReplyReader implements Replies {
   async #lookUpSilent(): Promise<void> {
     if (this.#closed) return;
     const now = performance.now();
-    if (now - this.#stream.reachedAt > this.#options.giveUpMs) {
+    if (now - this.#source.reachedAt > this.#options.giveUpMs) {
       for (const ear of this.#ears.all()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
     }

@@ -1,12 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import type { RequestEvent } from '@shoal/protocol';
 import { z } from 'zod';
 import { promptly } from './connection.ts';
-import type { ModelKeys } from './keys.ts';
-import { readReply } from './log-entry.ts';
 import { KEEP_STREAM } from './lua/attach.ts';
 import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
+import { type ReplySource, type ReplySourceOptions, readTold } from './reply-source.ts';
 
 const BLOCK_MS = 5_000;
 /** How long Redis may stay silent to a blocking read before the connection is made anew. */
@@ -18,46 +17,43 @@ const RETRY_DELAY_MS = 100;
 
 const StreamReply = z.array(z.tuple([z.string(), z.array(z.tuple([z.string(), z.array(z.string())]))])).nullable();
 
-export interface ReplyStreamOptions {
+export interface ReplyStreamOptions extends ReplySourceOptions {
   commands: RedisClient;
   blocking: RedisClient;
-  keys: ModelKeys;
-  replyTo: string;
-  /** `undefined` when what was written for the job cannot be read. */
-  onEvents(jobId: string, events: RequestEvent[] | undefined): void;
-  /** The stream was not there: anything may have been missed. */
-  onMade(): void;
 }
 
-/** One producer's reply stream: made and kept alive, and read with one blocking XREAD. */
-export class ReplyStream {
+/**
+ * A producer's reply stream, for a Redis Cluster, which would send what is published to all of its nodes: made and kept
+ * alive by the producer, and read with one blocking XREAD.
+ */
+export class ReplyStream implements ReplySource {
+  readonly replyTo: string = randomUUID();
   readonly #options: ReplyStreamOptions;
   readonly #key: string;
   readonly #timer: NodeJS.Timeout;
   #lastId = '0-0';
   #closed = false;
-  /** When Redis last answered the blocking read, by `performance.now()`: the time of day may be set meanwhile. */
   reachedAt: number = performance.now();
 
   constructor(options: ReplyStreamOptions) {
     this.#options = options;
-    this.#key = options.keys.replies(options.replyTo);
-    const keep = (): void => void this.keep().catch(() => {});
+    this.#key = options.keys.replies(this.replyTo);
+    const keep = (): void => void this.open().catch(() => {});
     this.#timer = setInterval(keep, STREAM_TTL_MS / 4);
     this.#timer.unref();
     options.blocking.on('ready', keep);
     void this.#readLoop();
   }
 
-  /** Makes the stream, or renews its life; rejects with `unavailable`. */
-  async keep(): Promise<void> {
+  /** Makes the stream, or renews its life. */
+  async open(): Promise<void> {
     if (this.#closed) return;
-    const { commands, keys, onMade } = this.#options;
+    const { commands, keys, onOpen } = this.#options;
     const reply = await promptly(commands, (redis) => KEEP_STREAM.run(redis, keys.bull, [this.#key, STREAM_TTL_MS]));
     const firstId = z.string().parse(reply);
     if (firstId === '') return;
     this.#lastId = firstId;
-    onMade();
+    onOpen();
   }
 
   async close(): Promise<void> {
@@ -94,14 +90,10 @@ export class ReplyStream {
     }
   }
 
-  /** The field of an entry holds lines: a job's id, and what happened to it, in turn. */
   #deliver(entries: [string, string[]][]): void {
-    for (const [entryId, [, value = '']] of entries) {
+    for (const [entryId, [, text = '']] of entries) {
       this.#lastId = entryId;
-      const lines = value.split('\n');
-      for (let at = 0; at + 1 < lines.length; at += 2) {
-        this.#options.onEvents(lines[at] ?? '', readReply(lines[at + 1] ?? ''));
-      }
+      readTold(text, this.#options.onEvents);
     }
   }
 }

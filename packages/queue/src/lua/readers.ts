@@ -1,10 +1,14 @@
+/** How the name of a reader begins that listens on a channel; any other reads a stream. */
+export const ON_CHANNEL: string = 'channel-';
+
 /**
  * Lua: who reads a job, and telling them. A job's readers are `request.replyTo` and the members of `readers:<job>`.
- * `tell` and `tellEnd` collect; `tellAll` writes one entry per reader with everything this script has for it: its one
- * field holds lines, a job's id and what is told of it as JSON in turn. A stream is made and kept alive by its owner
- * alone (NOMKSTREAM): nothing is written for a producer that is gone. Needs the locals OWN and REPLIES_MAX.
+ * `tell` and `tellEnd` collect; `tellAll` tells each reader at once everything that this script has for it, as lines: a
+ * job's id and what is told of it as JSON in turn. They are published on the reader's channel, or are the one field of an
+ * entry of its stream. A stream is made and kept alive by its owner alone (NOMKSTREAM): nothing is written for a producer
+ * that is gone. Needs the locals OWN and REPLIES_MAX.
  */
-export const READERS = `
+export const READERS: string = `
 local outgoing = {}
 local readersByJob = {}
 local joined = {}
@@ -80,8 +84,12 @@ end
 
 local function tellAll()
   for reader, entry in pairs(outgoing) do
-    redis.pcall('XADD', OWN .. 'replies:' .. reader, 'NOMKSTREAM', 'MAXLEN', '~', REPLIES_MAX, '*', 'e',
-      table.concat(entry, '\\n'))
+    local key, lines = OWN .. 'replies:' .. reader, table.concat(entry, '\\n')
+    if string.find(reader, '${ON_CHANNEL}', 1, true) == 1 then
+      redis.pcall('PUBLISH', key, lines)
+    else
+      redis.pcall('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', REPLIES_MAX, '*', 'e', lines)
+    end
   end
 end
 `;

@@ -7,6 +7,7 @@ import { decodeStep, type StepReply } from '../step-codec.ts';
 import { randomness } from '../testing/randomness.ts';
 import { sampleRequest, sampleTokens } from '../testing/requests.ts';
 import { EMIT } from './emit.ts';
+import { ON_CHANNEL } from './readers.ts';
 import { STEP } from './step.ts';
 import { SUBMIT, submitArguments, submitTerms } from './submit.ts';
 
@@ -74,17 +75,26 @@ class JobModel {
 
 describe('the step script', () => {
   let redis: Redis;
+  let listener: Redis;
+  /** By channel. */
+  let published: Map<string, string[]>;
   let keys: ModelKeys;
   /** Redis knows no script any more. A real `SCRIPT FLUSH` would break the transactions of the tests beside this one. */
   let forgotten: boolean;
   beforeAll(() => {
     redis = new Redis(inject('redisUrl'));
+    listener = new Redis(inject('redisUrl'));
+    listener.on('message', (channel, text) => published.get(channel)?.push(text));
   });
   beforeEach(() => {
     keys = modelKeys(`test-${randomUUID()}`, 'minnow');
     forgotten = false;
+    published = new Map();
   });
-  afterAll(() => redis.disconnect());
+  afterAll(() => {
+    redis.disconnect();
+    listener.disconnect();
+  });
 
   const step = async (items: (string | number)[], wanted = 0, stepId: string = randomUUID()): Promise<StepReply> => {
     const header = [keys.bull, keys.own, 60_000, 10_000, 3_600, stepId, wanted, 0, 60_000, 'w', 0];
@@ -93,8 +103,22 @@ describe('the step script', () => {
     const script = forgotten ? new Script(known.name, `${known.text}\n-- ${randomUUID()}`) : known;
     return decodeStep(await script.run(redis, keys.bull, [...header, ...items]));
   };
+  const listenFor = async (reader: string): Promise<void> => {
+    const key = keys.replies(reader);
+    if (reader.startsWith(ON_CHANNEL)) {
+      published.set(key, []);
+      await listener.subscribe(key);
+    } else {
+      await redis.xadd(key, '*', '', '');
+    }
+  };
   /** Job ids and what was told of each, in turn. */
   const repliesTo = async (reader: string): Promise<string[]> => {
+    if (reader.startsWith(ON_CHANNEL)) {
+      // Answered behind what was published before.
+      await listener.ping();
+      return (published.get(keys.replies(reader)) ?? []).flatMap((lines) => lines.split('\n'));
+    }
     const [, ...entries] = await redis.xrange(keys.replies(reader), '-', '+');
     return entries.flatMap(([, [, lines = '']]) => lines.split('\n'));
   };
@@ -107,8 +131,8 @@ describe('the step script', () => {
     for (let seed = 1; seed <= 60; seed += 1) {
       const random = randomness(seed);
       const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
-      const reader = `reader-${seed}`;
-      await redis.xadd(keys.replies(reader), '*', '', '');
+      const reader = `${seed % 2 === 0 ? ON_CHANNEL : 'reader-'}${seed}`;
+      await listenFor(reader);
       const ids = [0, 1, 2].map((n) => `job-${seed}-${n}`);
       for (const id of ids) await submit(id);
       const { claims } = (await step([], 3)).claim;
@@ -154,12 +178,13 @@ describe('the step script', () => {
         if (set !== 'active') expect(await redis.zscore(`${keys.bull}${set}`, id)).not.toBeNull();
       }
       expect(await repliesTo(reader)).toEqual(told);
+      if (reader.startsWith(ON_CHANNEL)) expect(await redis.exists(keys.replies(reader))).toBe(0);
     }
   }, 120_000);
 
   it('tells others in order beside a job whose name, and an end whose text, has line breaks', async () => {
     const reader = randomUUID();
-    await redis.xadd(keys.replies(reader), '*', '', '');
+    await listenFor(reader);
     const ids = ['two\nlines', 'b', 'c'];
     for (const id of ids) await submit(id);
     const { claims } = (await step([], 3)).claim;
