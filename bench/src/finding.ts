@@ -1,4 +1,4 @@
-import type { PairedRatio } from './statistics.ts';
+import type { PairedDifference, PairedRatio } from './statistics.ts';
 
 /** What a figure must reach, from the issue that asked for it. */
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
@@ -11,6 +11,8 @@ export interface Finding {
   readonly value: number;
   /** For ratios of interleaved samples. */
   readonly pairs?: PairedRatio;
+  /** For differences of interleaved samples. */
+  readonly difference?: PairedDifference;
   readonly target?: Target;
 }
 
@@ -22,4 +24,9 @@ export function meets({ value, target }: Finding): boolean | undefined {
 /** A ratio finding. */
 export function ratioFinding(name: string, pairs: PairedRatio, target?: Target): Finding {
   return { name, unit: 'ratio', value: pairs.median, pairs, ...(target !== undefined && { target }) };
+}
+
+/** A finding of a difference in milliseconds. */
+export function differenceFinding(name: string, difference: PairedDifference, target?: Target): Finding {
+  return { name, unit: 'ms', value: difference.median, difference, ...(target !== undefined && { target }) };
 }

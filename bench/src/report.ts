@@ -16,10 +16,12 @@ export interface Report {
   }[];
 }
 
-/** One aligned line: value, unit, quartiles of the pairs, the target and whether it is met. */
+/** One aligned line: value, unit, how far it may be off, the target and whether it is met. */
 export function findingLine(finding: Finding): string {
-  const { name, unit, value, pairs, target } = finding;
-  const spread = pairs === undefined ? '' : ` [${format(pairs.low)}–${format(pairs.high)}], ${pairs.pairs} pairs`;
+  const { name, unit, value, pairs, difference, target } = finding;
+  const samples = pairs ?? difference;
+  const spread =
+    samples === undefined ? '' : ` [${format(samples.low)}–${format(samples.high)}], ${samples.pairs} pairs`;
   const wanted = target === undefined ? '' : 'atLeast' in target ? `  ≥ ${target.atLeast}` : `  ≤ ${target.atMost}`;
   const verdict = { true: '  met', false: '  NOT met', undefined: '' }[String(meets(finding)) as 'true'];
   return `  ${name.padEnd(58)} ${format(value).padStart(9)} ${unit}${spread}${wanted}${verdict}`;

@@ -58,7 +58,7 @@ export const queueMutants = [
   },
   {
     name: 'lines-of-others-moved',
-    breaks: 'What a foreign producer calls its job moves no line of another in a reply stream.',
+    breaks: 'What a foreign producer calls its job moves no line of another that is told.',
     file: 'packages/queue/src/lua/readers.ts',
     search: "if string.find(id, '\\\\n', 1, true) then return end",
     replace: '',

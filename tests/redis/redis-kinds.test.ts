@@ -63,14 +63,43 @@ describe('Redis as people run it', () => {
     user.disconnect();
   });
 
-  it('as a Cluster', async () => {
+  const launchCluster = async (): Promise<RunningRedis> => {
     const redis = await launch('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
     const admin = new Redis(redis.url);
     await admin.call('CLUSTER', 'ADDSLOTS', ...Array.from({ length: 16_384 }, (_, slot) => slot));
     const covered = async (): Promise<boolean> => String(await admin.cluster('INFO')).includes('cluster_state:ok');
     expect(await waitUntil(covered, { limitMs: 20_000, everyMs: 50 })).toBe(true);
     admin.disconnect();
+    return redis;
+  };
+
+  it('as a Cluster', async () => {
+    const redis = await launchCluster();
     expect(await roundTrip(`${redis.url}?cluster=true`)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+  });
+
+  it('as a Cluster, which would publish to all nodes, and whose connections send again what they lost', async () => {
+    const redis = await launchCluster();
+    const options = { redisUrl: `${redis.url}?cluster=true`, prefix: 'kinds', model: 'minnow' };
+    const [admin, queue] = [new Redis(redis.url), openQueue(options)];
+    const consumer = openConsumer({ ...options, capacity: 4 });
+    started.push({ stop: () => admin.disconnect() });
+    started.push({ stop: () => queue.close() });
+    started.push({ stop: () => consumer.close({ timeoutMs: 0 }) });
+    await queue.ready();
+    // Replies come on a stream.
+    expect(await admin.type(`{kinds:minnow}::replies:${queue.replies.replyTo}`)).toBe('stream');
+    // What a call brings is marked as held ahead; here a step that follows the call brings it. The first call teaches
+    // Redis the script, if any is sent.
+    const jobs: ClaimedJob[] = [];
+    consumer.start((job) => void jobs.push(job));
+    const listens = async (): Promise<boolean> => String(await admin.client('LIST')).includes('cmd=bzpopmin');
+    for (const id of ['first', 'second']) {
+      await eventually('the worker listens', listens);
+      await queue.producer.submit(sampleRequest(), { id, priority: 5 });
+      await eventually('the claim', () => jobs.at(-1)?.id === id);
+    }
+    expect(await admin.hexists('{kinds:minnow}:minnow:second', 'shoal:ahead')).toBe(0);
   });
 
   it('that takes no writes for a while, because its replicas are away', async () => {

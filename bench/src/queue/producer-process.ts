@@ -11,7 +11,7 @@ const PRIORITY = 5;
 /** Five minutes: a result that has not come by then will not come. */
 const LONGEST_WAIT_MS = 300_000;
 
-/** `events`: BullMQ's `waitUntilFinished`. `stream`: our reply stream. */
+/** `events`: BullMQ's `waitUntilFinished`. `stream`: our replies. */
 export type ProducerKind = 'events' | 'stream';
 
 /** Submits one request and waits for its result; answers when the result was done, by the worker's clock. */
@@ -116,7 +116,7 @@ async function isWhole(events: AsyncIterable<RequestEvent>, tokens: number): Pro
 }
 
 function opened(): ModelQueue {
-  if (queue === undefined) throw new Error('connect to a reply stream first');
+  if (queue === undefined) throw new Error('connect to a queue first');
   return queue;
 }
 

@@ -15,7 +15,7 @@ const WARM_UP_MS = 2_000;
 const FILL_LIMIT_MS = 8_000;
 const FILLED = 0.95;
 const FEWEST_WAITING = 32;
-/** A caller is an API replica, with one reply stream; so many workers' tokens are what one is given to read. */
+/** A caller is an API replica, with one reply channel; so many workers' tokens are what one is given to read. */
 const WORKERS_PER_CALLER = 64;
 
 /** What is put on the queues, and who works on it. */

@@ -1,7 +1,7 @@
-import { type Finding, ratioFinding } from '../finding.ts';
+import { differenceFinding, type Finding, ratioFinding } from '../finding.ts';
 import { type Contestant, interleave } from '../interleave.ts';
 import type { Child } from '../queue/child.ts';
-import { median, pairedDifference, pairedRatio } from '../statistics.ts';
+import { median, type PairedDifference, pairedDifference, pairedRatio } from '../statistics.ts';
 import { type Arrival, burst } from './arrivals.ts';
 import { startBareChain } from './bare-chain.ts';
 import { burstRate } from './burst-rate.ts';
@@ -115,15 +115,14 @@ async function* loneCost({ generator, lone, shoal, chain, where }: LoneCostOptio
     ['that is streamed', through],
   ] as const) {
     const name = `added by API, queue and worker to a lone request ${kind}, ${where}, p50`;
-    yield { name, unit: 'ms', value: added(times, alone, all), target: { atMost: 5 } };
-    yield {
-      name: `of that outside the engine, for a lone request ${kind}, ${where}`,
-      unit: 'ms',
-      value: added(times, alone, outsideEngine),
-    };
+    yield differenceFinding(name, added(times, alone, all), { atMost: 5 });
+    const outside = `of that outside the engine, for a lone request ${kind}, ${where}`;
+    yield differenceFinding(outside, added(times, alone, outsideEngine));
   }
+  const first = `added until the first token of a lone request that is streamed, ${where}, p50`;
+  yield differenceFinding(first, added(through, alone, toFirstToken));
   const name = `the same, streamed, ${where}, for a bare chain: HTTP, a Redis list, a thread, a Redis stream`;
-  yield { name, unit: 'ms', value: added(bare, bareAlone, all) };
+  yield differenceFinding(name, added(bare, bareAlone, all));
 }
 
 function all({ ms }: LoneTime): number {
@@ -135,7 +134,15 @@ function outsideEngine({ ms, engineMs = Number.NaN }: LoneTime): number {
   return ms - engineMs;
 }
 
-function added(through: readonly LoneTime[], alone: readonly LoneTime[], part: (time: LoneTime) => number): number {
+function toFirstToken({ firstMs = Number.NaN }: LoneTime): number {
+  return firstMs;
+}
+
+function added(
+  through: readonly LoneTime[],
+  alone: readonly LoneTime[],
+  part: (time: LoneTime) => number,
+): PairedDifference {
   return pairedDifference(through.map(part), alone.map(part));
 }
 

@@ -112,11 +112,11 @@ function findingsTable({ scenarios }: ServeReport): string {
     ['', 'target', 'measured', ''],
     scenarios.flatMap(({ findings }) =>
       findings.map((finding) => {
-        const { target, value, unit, name } = finding;
+        const { target, value, unit, name, pairs, difference } = finding;
+        const samples = pairs ?? difference;
         const wanted = target === undefined ? '' : 'atLeast' in target ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`;
         const met = meets(finding);
-        const spread =
-          finding.pairs === undefined ? '' : ` (${figure(finding.pairs.low)} … ${figure(finding.pairs.high)})`;
+        const spread = samples === undefined ? '' : ` (${figure(samples.low)} … ${figure(samples.high)})`;
         const measured = `${figure(value)}${unit === 'ratio' ? '' : ` ${unit}`}${spread}`;
         return [name, wanted, measured, met === undefined ? '' : met ? 'met' : '**not met**'];
       }),

@@ -8,6 +8,8 @@ const QUOTED_CHARACTERS = 300;
 export interface LoneTime {
   /** Milliseconds from the first byte of the request to the last of the answer. */
   readonly ms: number;
+  /** Milliseconds to the first event of an answer that is streamed. */
+  readonly firstMs?: number;
   /** Of those, from the beginning of the prefill to the last token, where the answer says so. */
   readonly engineMs?: number;
 }
@@ -37,12 +39,14 @@ export class LoneCaller {
   async time(): Promise<LoneTime> {
     const socket = await this.#connection();
     const parts: Buffer[] = [];
+    let firstAt: number | undefined;
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<number>((resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${LONGEST_MS / 1000} s`)), LONGEST_MS);
       socket.once('close', () => reject(new Error('the connection was closed')));
       socket.on('data', (bytes) => {
         parts.push(bytes);
+        if (firstAt === undefined && bytes.includes(EVENT)) firstAt = performance.now();
         if (isWhole(parts)) resolve(performance.now());
       });
     });
@@ -52,7 +56,7 @@ export class LoneCaller {
       const end = await answered;
       const answer = Buffer.concat(parts).toString();
       this.#check(answer);
-      return { ms: end - start, ...engineTimeOf(answer) };
+      return { ms: end - start, ...(firstAt !== undefined && { firstMs: firstAt - start }), ...engineTimeOf(answer) };
     } finally {
       clearTimeout(timer);
       socket.removeAllListeners('data').removeAllListeners('close');
@@ -89,6 +93,7 @@ function engineTimeOf(answer: string): { engineMs?: number } {
   return { engineMs: finished - started };
 }
 
+const EVENT = Buffer.from('\ndata: ');
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 
 /** An answer in chunks ends with an empty one; any other has as many bytes as its head says. */

@@ -87,7 +87,7 @@ async function measureAll(
       generator,
       rounds: quick ? 2 : 4 * rounds,
       // A step takes some milliseconds more or less: the median of so many differences is good to half a one.
-      lone: quick ? 20 : 240,
+      lone: quick ? 20 : 400,
     });
     await tell('cost', 'What API, queue and worker add to the engine', cost);
   }

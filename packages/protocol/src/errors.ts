@@ -60,7 +60,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_TABLE, value);
 }
 
-/** An error as it travels: in a reply stream, a job's failure, an HTTP body. Never carries a prompt or a secret. */
+/** An error as it travels: on a reply channel, in a job's failure, an HTTP body. Never carries a prompt or a secret. */
 export interface ErrorBody {
   readonly code: ErrorCode;
   /** Says what was wrong and what to do about it. */

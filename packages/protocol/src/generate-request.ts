@@ -43,7 +43,7 @@ export interface GenerateRequest {
   fingerprint?: string | undefined;
   /** Unix time in milliseconds after which the answer is worthless. */
   deadline?: number | undefined;
-  /** Opaque id of the producer's reply stream, `[A-Za-z0-9_-]{1,64}`; absent when nobody waits. */
+  /** Opaque id of the producer's reply channel or stream, `[A-Za-z0-9_-]{1,64}`; absent when nobody waits. */
   replyTo?: string | undefined;
   /**
    * Whoever waits reads nothing but the end: the tokens may be written rarely, until somebody joins who reads them. Default

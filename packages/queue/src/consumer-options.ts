@@ -23,7 +23,7 @@ export interface ConsumerOptions {
   maxQueueWaitMs?: number;
   /** Seconds that results and token logs are kept. Default 3,600. */
   resultTtlS?: number;
-  /** Entries that one producer's reply stream keeps. Default 20,000. */
+  /** Entries that one producer's reply stream keeps on a Cluster. Default 20,000. */
   repliesMax?: number;
   /** Deaths of a worker that runs one job alone, before that job fails with `worker_lost`. Default 3. */
   maxAttempts?: number;

@@ -62,7 +62,7 @@ export class Ear implements Hearing {
     return this.#position;
   }
 
-  /** Takes an event from the reply stream. */
+  /** Takes an event that was told. */
   offer(event: RequestEvent): void {
     this.heardAt = performance.now();
     this.misses = 0;

@@ -26,6 +26,7 @@ export interface ModelKeys {
   workerClient(worker: string): string;
   log(id: string): string;
   readers(id: string): string;
+  /** Its reply channel, or its stream. */
   replies(producer: string): string;
 }
 

@@ -15,7 +15,7 @@ export function readLogEntry(entry: string): TokensEvent[] | undefined {
   return TokensEvents.safeParse(Array.isArray(json) ? json : [json]).data;
 }
 
-/** What one entry of a reply stream says: a log entry, or the end of a request. */
+/** What is told of one job at once: a log entry, or the end of a request. */
 export function readReply(entry: string): RequestEvent[] | undefined {
   const json = parseJson(entry);
   if (isPlainTokens(json) || isPlainEnd(json)) return [json];

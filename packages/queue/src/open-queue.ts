@@ -19,7 +19,7 @@ export interface ModelQueue {
 export function openQueue(options: ProducerOptions & RepliesOptions): ModelQueue {
   const producer = openProducer(options);
   const replies = openReplies(options);
-  // Begun now, so that the first request finds its reply stream; `ready` tells how it went.
+  // Begun now, so that the first request is heard; `ready` tells how it went.
   replies.ready().catch(() => {});
   return {
     producer,

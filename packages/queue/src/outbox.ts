@@ -4,7 +4,7 @@ import { extendTokens, ownTokens, type TokensEvent } from '@shoal/protocol';
 export interface Claim {
   readonly id: string;
   readonly token: string;
-  /** The submitter's reply stream, or '' when nobody waits. */
+  /** The submitter as a reader, or '' when nobody waits. */
   readonly replyTo: string;
   /** Nobody reads its tokens as they come, as far as was known when it was claimed. Default false. */
   readonly quiet?: boolean;

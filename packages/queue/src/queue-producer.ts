@@ -35,7 +35,7 @@ import { Submitter } from './submitter.ts';
 import { activeTraceContext } from './trace-context.ts';
 import { workOf } from './work-of.ts';
 
-/** Entries of one producer's reply stream, as consumers keep it by default. */
+/** Entries of one producer's reply stream on a Cluster, as consumers keep it by default. */
 const REPLIES_MAX = 20_000;
 /** Below the time that a command may take. */
 const REPLICATION_TIMEOUT_MS = 800;

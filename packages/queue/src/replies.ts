@@ -7,7 +7,7 @@ export interface Hearing extends AsyncIterable<RequestEvent> {
 }
 
 /**
- * The producer's ear: one reply stream per (producer, model), on which everything for its requests arrives.
+ * The producer's ear: one reply channel per (producer, model), on which everything for its requests arrives.
  */
 export interface Replies {
   /** Goes into `GenerateRequest.replyTo`. */
