@@ -57,6 +57,13 @@ describe('Redis as people run it', () => {
     const redis = await launch('--user', 'shoal', 'on', '>secret', ...RIGHTS.split(' '));
     const url = `redis://shoal:secret@127.0.0.1:${redis.port}`;
     expect(await roundTrip(url)).toMatchObject({ code: 0, output: `${HEARD}\n` });
+    const admin = new Redis(redis.url);
+    started.push({ stop: () => admin.disconnect() });
+    // A refusal inside a script would only make it slower: look-ups find what nobody was told.
+    const published = /^cmdstat_publish:calls=(\d+),.*rejected_calls=(\d+),failed_calls=(\d+)/m;
+    const [, calls, ...refused] = published.exec(String(await admin.info('commandstats'))) ?? [];
+    expect(Number(calls)).toBeGreaterThan(0);
+    expect(refused).toEqual(['0', '0']);
     const user = new Redis(url);
     await expect(user.get('others:key')).rejects.toThrow('NOPERM');
     await expect(user.flushall()).rejects.toThrow('NOPERM');

@@ -55,7 +55,7 @@ export class MeasuredRedis {
 
   /** Cuts every connection but this one. */
   async dropSockets(): Promise<void> {
-    await this.#admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    for (const type of ['normal', 'pubsub']) await this.#admin.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
   }
 
   async flushScripts(): Promise<void> {

@@ -80,7 +80,7 @@ class RedisActivityFeed implements ActivityFeed {
     const look = (): void => void commands.publish(lookChannel, '').catch(() => {});
     subscriber.on('message', (_channel: string, json: string) => this.#receive(json));
     // Workers answer at once: the question goes out when the answer can be heard.
-    subscriber.subscribe(activityChannel).then(look, () => {});
+    subscriber.on('ready', () => void subscriber.subscribe(activityChannel).then(look, () => {}));
     commands.once('ready', look);
     const readDepth = (): void => void this.#readDepth();
     readDepth();

@@ -39,8 +39,8 @@ class RedisActivityPublisher implements ActivityPublisher {
     // Fails at once while Redis is away: a frame that comes late tells nothing.
     this.#commands = connect('commands-now');
     this.#subscriber.on('message', () => this.#watched());
-    // ioredis subscribes again by itself after a reconnect.
-    this.#subscriber.subscribe(keys.lookChannel).catch(() => {});
+    const listen = (): void => void this.#subscriber.subscribe(keys.lookChannel).catch(() => {});
+    this.#subscriber.on('ready', listen);
   }
 
   close(): void {

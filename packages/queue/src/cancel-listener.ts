@@ -11,8 +11,7 @@ export class CancelListener {
   constructor(redis: RedisClient, keys: ModelKeys, onCancelled: (jobId: string) => void) {
     this.#redis = redis;
     redis.on('message', (_channel: string, jobId: string) => onCancelled(jobId));
-    // ioredis subscribes again by itself after a reconnect.
-    redis.subscribe(keys.cancelChannel).catch(() => {});
+    redis.on('ready', () => void redis.subscribe(keys.cancelChannel).catch(() => {}));
   }
 
   close(): void {

@@ -10,7 +10,9 @@ export type Connect = (role: ConnectionRole, name?: string) => RedisClient;
  * - `commands-now`: for producers. A command fails within about two seconds when Redis is away, and is never sent later
  *   behind the caller's back.
  * - `commands`: for workers. A command waits for Redis, however long it is away, and is resent after a reconnect.
- * - `blocking`, `subscriber`: as `commands`, for a connection that waits inside Redis.
+ * - `blocking`: as `commands`, for a connection that waits inside Redis.
+ * - `subscriber`: as `commands`, for a connection that listens. Whoever has it subscribes whenever it is `ready`: what
+ *   ioredis does by itself ends the process when Redis refuses it.
  * - `calls`: as `blocking`, but what a broken connection leaves unanswered fails, and is not sent again.
  */
 export type ConnectionRole = 'commands-now' | 'commands' | 'blocking' | 'subscriber' | 'calls';
@@ -73,13 +75,18 @@ export function connectionOptions(role: ConnectionRole): RedisOptions {
   if (role === 'calls') {
     return { ...shared, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, reconnectOnError: isDemoted };
   }
-  // 2: what was refused is sent again.
-  return { ...shared, maxRetriesPerRequest: null, reconnectOnError: (error) => isDemoted(error) && 2 };
+  return {
+    ...shared,
+    maxRetriesPerRequest: null,
+    autoResubscribe: false,
+    // 2: what was refused is sent again.
+    reconnectOnError: (error) => isDemoted(error) && 2,
+  };
 }
 
 /**
- * Runs one command on a `commands-now` connection, first waiting shortly for the connection if it is just being made.
- * Rejects with `unavailable` within about two seconds when Redis does not answer; other errors pass through.
+ * Runs one command on a connection, first waiting shortly for it if it is just being made. Rejects with `unavailable` when
+ * Redis is away, on a `commands-now` connection within about two seconds; other errors pass through.
  */
 export async function promptly<T>(redis: RedisClient, command: (redis: RedisClient) => Promise<T>): Promise<T> {
   if (redis.status !== 'ready') await untilReady(redis);

@@ -55,6 +55,28 @@ describe('ear', () => {
     expect(asked).toEqual([1]);
   });
 
+  it('ends with a failure only behind all that the log has, since that does not say how much it is', async () => {
+    const failed: RequestEvent = { type: 'failed', error: { code: 'cancelled', message: 'stopped' } };
+    const ear = openEar({
+      read: () => Promise.resolve({ events: [sampleTokens(1), sampleTokens(2)], terminal: failed }),
+    });
+    for (const event of [sampleTokens(0), sampleTokens(2), failed]) ear.offer(event);
+    expect(positions(await all('events', ear))).toEqual([0, 1, 2]);
+    // Told while the log is read, in which there is more.
+    const logs: LogReading[] = [
+      { events: [sampleTokens(0)] },
+      { events: [sampleTokens(1), sampleTokens(2)], terminal: failed },
+    ];
+    const joining: Ear = openEar({
+      fromLog: true,
+      read: (reading) => {
+        if (logs.length === 2) for (const event of [sampleTokens(2), failed]) reading.offer(event);
+        return Promise.resolve(logs.shift() ?? { events: [] });
+      },
+    });
+    expect(positions(await all('events', joining))).toEqual([0, 1, 2]);
+  });
+
   it('reads the log when it fell behind by more than its buffer', async () => {
     const total = 1_000;
     const ear = openEar({

@@ -152,6 +152,8 @@ export class Ear implements Hearing {
   }
 
   #merge(event: RequestEvent): void {
+    // A failure does not say how long the log is: it may end the request only behind all of it.
+    if (this.#mustRead) return;
     if (this.#queue.length >= MOST_QUEUED) {
       this.#mustRead = true;
       return;

@@ -15,7 +15,12 @@ export interface Attached {
   entries: string[];
   /** The job that generates for it. */
   jobId: string;
+  /** Whether this process is among the job's readers now. */
+  joined: boolean;
 }
+
+/** What is wanted of a request, see lua/attach.ts. */
+export type Wanted = 'log' | 'read' | 'join' | 'look';
 
 const AttachReply = z.array(
   z
@@ -25,8 +30,18 @@ const AttachReply = z.array(
       z.string(),
       z.array(z.string()),
       z.string(),
+      z.number(),
     ])
-    .transform(([state, length, value, entries, jobId]): Attached => ({ state, length, value, entries, jobId })),
+    .transform(
+      ([state, length, value, entries, jobId, joined]): Attached => ({
+        state,
+        length,
+        value,
+        entries,
+        jobId,
+        joined: joined === 1,
+      }),
+    ),
 );
 
 export function readAttached(reply: unknown): Attached[] {

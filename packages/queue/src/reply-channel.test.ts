@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { connector } from './connection.ts';
@@ -24,6 +25,7 @@ describe('a reply channel', () => {
     heard = [];
     channel = new ReplyChannel({
       keys,
+      restMs: 300,
       subscriber: connector(proxy.url)('subscriber'),
       onEvents: (jobId) => heard.push(jobId),
       onOpen: () => {
@@ -60,9 +62,37 @@ describe('a reply channel', () => {
   it('tells rest from silence, and leaves a Redis that says nothing', async () => {
     await channel.open();
     const { reachedAt } = channel;
-    await eventually('a sign of life', () => channel.reachedAt > reachedAt, 8_000);
+    await eventually('a sign of life', () => channel.reachedAt > reachedAt);
     const before = opened;
     proxy.vanish();
-    await eventually('it hears elsewhere', () => opened > before, 25_000);
-  }, 40_000);
+    await eventually('it hears elsewhere', () => opened > before, 20_000);
+  });
+
+  it('tries again when Redis refuses it, and ends no process', async () => {
+    const user = `test-${randomUUID()}`;
+    await redis.acl('SETUSER', user, 'on', '>secret', '~*', '+@all', 'resetchannels');
+    const { port } = new URL(redisUrl);
+    opened = 0;
+    const refused = new ReplyChannel({
+      keys,
+      restMs: 300,
+      subscriber: connector(`redis://${user}:secret@127.0.0.1:${port}`)('subscriber'),
+      onEvents: () => {},
+      onOpen: () => {
+        opened += 1;
+      },
+    });
+    await expect(refused.open()).rejects.toMatchObject({ code: 'unavailable' });
+    const own = opened;
+    await redis.acl('SETUSER', user, 'allchannels');
+    await eventually('it hears', () => opened > own);
+    // Whose rights are taken away is cut off; it comes back, and is refused.
+    await redis.acl('SETUSER', user, 'resetchannels');
+    await sleep(1_000);
+    const before = opened;
+    await redis.acl('SETUSER', user, 'allchannels');
+    await eventually('it hears again', () => opened > before);
+    await refused.close();
+    await redis.acl('DELUSER', user);
+  });
 });

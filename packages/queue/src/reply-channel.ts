@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promptly, unavailable } from './connection.ts';
+import { isOutage, promptly, unavailable } from './connection.ts';
 import { ON_CHANNEL } from './lua/readers.ts';
+import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
 import { type ReplySource, type ReplySourceOptions, readTold } from './reply-source.ts';
 
-/** How often Redis is asked for a sign of life, so that the silence of one that is gone is not taken for rest. */
-const PING_MS = 5_000;
 /** How long whoever opens it waits for Redis. */
 const LONGEST_OPENING_MS = 1_000;
 
@@ -25,25 +24,36 @@ export class ReplyChannel implements ReplySource {
   readonly #channel: string;
   readonly #onOpen: () => void;
   readonly #timer: NodeJS.Timeout;
-  #pinging = false;
+  /** Redis has confirmed the subscription on this very connection. */
+  #hears = false;
+  /** What was asked for a sign of life, and is not answered yet. */
+  #asking = false;
   reachedAt: number = performance.now();
 
-  constructor({ subscriber, keys, onEvents, onOpen }: ReplyChannelOptions) {
+  constructor({ subscriber, keys, restMs, onEvents, onOpen }: ReplyChannelOptions) {
     this.#subscriber = subscriber;
     this.#channel = keys.replies(this.replyTo);
     this.#onOpen = onOpen;
     subscriber.on('message', (_channel: string, text: string) => {
       this.reachedAt = performance.now();
+      // It may come with the confirmation, which is told a moment later than it was received.
+      if (!this.#hears) this.#hear();
       readTold(text, onEvents);
     });
-    // ioredis subscribes again by itself, too, but does not say when Redis has answered.
+    subscriber.on('close', () => {
+      this.#hears = false;
+    });
     subscriber.on('ready', () => void this.#subscribe().catch(() => {}));
-    this.#timer = setInterval(() => void this.#ping(), PING_MS);
+    this.#timer = setInterval(() => void this.#askForSign(), restMs);
     this.#timer.unref();
   }
 
   open(): Promise<void> {
     return promptly(this.#subscriber, () => this.#inTime(this.#subscribe()));
+  }
+
+  renew(): void {
+    dropConnection(this.#subscriber);
   }
 
   close(): Promise<void> {
@@ -55,6 +65,11 @@ export class ReplyChannel implements ReplySource {
   async #subscribe(): Promise<void> {
     await this.#subscriber.subscribe(this.#channel);
     this.reachedAt = performance.now();
+    if (!this.#hears) this.#hear();
+  }
+
+  #hear(): void {
+    this.#hears = true;
     this.#onOpen();
   }
 
@@ -68,17 +83,19 @@ export class ReplyChannel implements ReplySource {
     }
   }
 
-  /** One at a time: while Redis is away, none pile up behind it. */
-  async #ping(): Promise<void> {
-    if (this.#pinging || this.#subscriber.status !== 'ready') return;
-    this.#pinging = true;
+  /** One at a time: while Redis is away, none pile up behind it. A subscription that was refused is tried again. */
+  async #askForSign(): Promise<void> {
+    if (this.#asking || this.#subscriber.status !== 'ready') return;
+    this.#asking = true;
     try {
-      await this.#subscriber.ping();
+      if (this.#hears) await this.#subscriber.ping();
+      else await this.#subscribe();
       this.reachedAt = performance.now();
-    } catch {
-      // The connection is closed, or made anew.
+    } catch (error) {
+      // A refusal is a sign of life, too.
+      if (!isOutage(error)) this.reachedAt = performance.now();
     } finally {
-      this.#pinging = false;
+      this.#asking = false;
     }
   }
 }

@@ -150,6 +150,72 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await proxy.close();
   });
 
+  it('reads what it missed once it hears again: it waits for no look-up, and joins no job of its own', async () => {
+    const proxy = await openTcpProxy(redisUrl);
+    const connect: Connect = (role, name) => connector(role === 'commands-now' ? redisUrl : proxy.url)(role, name);
+    // Nobody looks by himself.
+    vi.useFakeTimers({ toFake: ['setInterval'] });
+    const far = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
+    vi.useRealTimers();
+    await far.ready();
+    const events = all('the events', far.replies.listen('missed'));
+    await far.producer.submit(sampleRequest({ replyTo: far.replies.replyTo }), { id: 'missed', priority: 5 });
+    await eventually('the claim', () => jobs.has('missed'));
+    const job = jobs.get('missed') as ClaimedJob;
+    await append(job, 0, 2);
+    await proxy.down();
+    await append(job, 2, 4);
+    await proxy.up();
+    await eventually('it has read them', async () => (await redis.exists(keys.readers('missed'))) === 0);
+    await proxy.down();
+    await job.complete(sampleResult(4));
+    await proxy.up();
+    expect(tokens(await events)).toEqual([0, 1, 2, 3]);
+    await far.close();
+    await proxy.close();
+  });
+
+  it('makes its connection anew when look-ups find what nobody told', async () => {
+    let hearing: RedisClient | undefined;
+    let connected = 0;
+    const connect: Connect = (role, name) => {
+      const connection = connector(redisUrl)(role, name);
+      if (role !== 'commands-now') hearing = connection.on('ready', () => (connected += 1));
+      return connection;
+    };
+    const deaf = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
+    await deaf.ready();
+    await eventually('it listens', () => connected === 1);
+    const reader = keys.replies(deaf.replies.replyTo);
+    const job = await submitted('a');
+    const events = all('the events', deaf.replies.attach('a'), 20_000);
+    if (replyOn === 'channel') await hearing?.unsubscribe(reader);
+    else await redis.set(reader, 'no stream', 'EX', 5);
+    let position = 0;
+    const write = setInterval(() => job.append(sampleTokens(position++)), 200);
+    await eventually('it is made anew', () => connected === 2, 12_000);
+    clearInterval(write);
+    await job.complete(sampleResult(position));
+    expect(tokens(await events)).toEqual(sampleResult(position).tokenIds);
+    await deaf.close();
+  });
+
+  it('takes its own standstill for none of Redis', async () => {
+    const frozen = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, giveUpMs: 1_000 });
+    await frozen.ready();
+    const job = await submitted('a');
+    const events = all('the events', frozen.replies.attach('a'), 15_000);
+    await eventually('it has joined', async () => (await redis.scard(keys.readers('a'))) === 1);
+    await append(job, 0, 1);
+    await sleep(300);
+    const until = performance.now() + 4_000;
+    while (performance.now() < until);
+    await sleep(1_500);
+    await job.complete(sampleResult(1));
+    expect((await events).at(-1)?.type).toBe('completed');
+    await frozen.close();
+  });
+
   it('joins no job of its own that is silent: its worker would take it for a reader of tokens', async () => {
     const events = all('the events', queue.replies.listen('silent'));
     const job = await submitted('silent');
@@ -207,6 +273,11 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     const far = openQueue({ redisUrl: proxy.url, prefix, model: 'minnow', replyOn, giveUpMs: 1_000 });
     await far.ready();
     const events = all('the events', far.replies.listen('a'));
+    // A request that is silent is none without Redis.
+    let given = false;
+    events.catch(() => (given = true));
+    await sleep(2_500);
+    expect(given).toBe(false);
     await proxy.down();
     await expect(events).rejects.toMatchObject({ code: 'unavailable' });
     await expect(soon('the refusal', far.producer.depth(), 2_500)).rejects.toMatchObject({ code: 'unavailable' });

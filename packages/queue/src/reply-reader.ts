@@ -6,20 +6,27 @@ import { Ear, type LogReading } from './ear.ts';
 import { EarsByJob } from './ears-by-job.ts';
 import { refuseEviction } from './eviction.ts';
 import { checkJobId, type ModelKeys, modelKeys } from './keys.ts';
-import { type Attached, notFound, readAttached, readingOf } from './log-reading.ts';
-import { ATTACH, DETACH } from './lua/attach.ts';
+import { LogReader } from './log-reader.ts';
+import { type Attached, notFound, readingOf } from './log-reading.ts';
+import { DETACH } from './lua/attach.ts';
 import type { RedisClient } from './redis-address.ts';
 import type { Hearing, Replies } from './replies.ts';
 import { ReplyChannel } from './reply-channel.ts';
 import type { ReplySource, ReplySourceOptions } from './reply-source.ts';
 import { ReplyStream } from './reply-stream.ts';
 
+const LOOK_INTERVAL_MS = 1_000;
 /** A request that was silent for this long is looked up, so that an end that nobody announced is found. */
 const SILENCE_MS = 2_000;
 const LONGEST_SILENCE_MS = 30_000;
 const LOOKUPS_PER_SECOND = 256;
 /** A request that is not on the queue this often in a row, with silence between, does not exist. */
 const MISSES = 3;
+/** Looks in a row that find what was not told, while nothing is: then the connection is made anew, but not too often. */
+const DEAF_LOOKS = 2;
+const RENEWAL_INTERVAL_MS = 10_000;
+/** Longest time in which a Redis that is there gives a sign. */
+const REST_MS = 5_000;
 
 export interface RepliesOptions {
   redisUrl: string;
@@ -47,10 +54,14 @@ class ReplyReader implements Replies {
   readonly #keys: ModelKeys;
   readonly #commands: RedisClient;
   readonly #source: ReplySource;
+  readonly #logs: LogReader;
   readonly #ears = new EarsByJob();
   readonly #lookUpTimer: NodeJS.Timeout;
   /** Silence after which an ear is looked up next. */
   readonly #patience = new WeakMap<Ear, number>();
+  #lookedAt: number = performance.now();
+  #deafLooks = 0;
+  #renewedAt = Number.NEGATIVE_INFINITY;
   #opening: Promise<void> | undefined;
   #closed = false;
 
@@ -61,6 +72,7 @@ class ReplyReader implements Replies {
     this.#commands = connect('commands-now');
     const told: ReplySourceOptions = {
       keys: this.#keys,
+      restMs: Math.min(REST_MS, Math.floor(options.giveUpMs / 3)),
       onEvents: (jobId, events) => this.#deliver(jobId, events),
       onOpen: () => this.#doubtAll(),
     };
@@ -69,7 +81,13 @@ class ReplyReader implements Replies {
         ? new ReplyChannel({ ...told, subscriber: connect('subscriber') })
         : new ReplyStream({ ...told, commands: this.#commands, blocking: connect('blocking') });
     this.replyTo = this.#source.replyTo;
-    this.#lookUpTimer = setInterval(() => void this.#lookUpSilent().catch(() => {}), 1_000);
+    this.#logs = new LogReader({
+      commands: this.#commands,
+      keys: this.#keys,
+      replyTo: this.replyTo,
+      resultTtlS: options.resultTtlS,
+    });
+    this.#lookUpTimer = setInterval(() => void this.#lookUpSilent().catch(() => {}), LOOK_INTERVAL_MS);
     this.#lookUpTimer.unref();
   }
 
@@ -142,6 +160,7 @@ class ReplyReader implements Replies {
   }
 
   #deliver(jobId: string, events: RequestEvent[] | undefined): void {
+    this.#deafLooks = 0;
     for (const ear of this.#ears.of(jobId)) {
       // It is alive again: its next silence is looked into as soon as its first.
       this.#patience.delete(ear);
@@ -159,9 +178,9 @@ class ReplyReader implements Replies {
     const until = performance.now() + patienceMs;
     for (;;) {
       try {
-        const [reply] = await this.#attach([ear], () => 'log');
-        if (reply === undefined) throw new ShoalError('unavailable', 'Redis gave no answer');
-        ear.joined = true;
+        // Whoever is told as the job's producer joins nothing: its worker would take it for a reader of tokens.
+        const reply = await this.#logs.read(ear, mustExist || ear.joined ? 'log' : 'read');
+        ear.joined = reply.joined;
         this.#follow(ear, reply.jobId);
         return readingOf(ear.id, reply, mustExist);
       } catch (error) {
@@ -174,6 +193,10 @@ class ReplyReader implements Replies {
   async #lookUpSilent(): Promise<void> {
     if (this.#closed) return;
     const now = performance.now();
+    const stoodStill = now - this.#lookedAt > 3 * LOOK_INTERVAL_MS;
+    this.#lookedAt = now;
+    // What came meanwhile is read first.
+    if (stoodStill) return;
     if (now - this.#source.reachedAt > this.#options.giveUpMs) {
       for (const ear of this.#ears.all()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
@@ -183,32 +206,34 @@ class ReplyReader implements Replies {
       .sort((a, b) => a.heardAt - b.heardAt)
       .slice(0, LOOKUPS_PER_SECOND);
     if (silent.length === 0) return;
-    // Whoever is told as the job's producer joins nothing: its worker would take it for a reader of tokens.
-    const replies = await this.#attach(silent, ({ joined }) => (joined ? 'join' : 'look'));
+    const replies = await this.#logs.readAll(silent, ({ joined }) => (joined ? 'join' : 'look'));
+    let untold = false;
     for (const [index, ear] of silent.entries()) {
       const reply = replies[index];
-      if (reply !== undefined) this.#answerLookUp(ear, reply);
+      if (reply !== undefined && this.#answerLookUp(ear, reply)) untold = true;
     }
+    this.#deafLooks = untold ? this.#deafLooks + 1 : 0;
+    if (this.#deafLooks < DEAF_LOOKS || now - this.#renewedAt < RENEWAL_INTERVAL_MS) return;
+    this.#renewedAt = now;
+    this.#source.renew();
   }
 
-  #answerLookUp(ear: Ear, { state, length }: Attached): void {
+  /** True when something happened that this ear was not told. */
+  #answerLookUp(ear: Ear, { state, length }: Attached): boolean {
+    const patience = this.#patience.get(ear) ?? SILENCE_MS;
     ear.heardAt = performance.now();
-    this.#patience.set(ear, Math.min(2 * (this.#patience.get(ear) ?? SILENCE_MS), LONGEST_SILENCE_MS));
+    this.#patience.set(ear, Math.min(2 * patience, LONGEST_SILENCE_MS));
     if (state === 'missing') {
       ear.misses += 1;
-      this.#patience.set(ear, SILENCE_MS);
+      this.#patience.delete(ear);
       if (ear.misses >= MISSES) ear.fail(notFound(ear.id));
-    } else {
-      ear.misses = 0;
-      if (state !== 'open' || length > ear.position) ear.doubt();
+      return false;
     }
-  }
-
-  async #attach(ears: readonly Ear[], wanted: (ear: Ear) => 'log' | 'join' | 'look'): Promise<Attached[]> {
-    const { bull, own } = this.#keys;
-    const args: (string | number)[] = [own, bull, this.replyTo, this.#options.resultTtlS * 1000];
-    for (const ear of ears) args.push(ear.id, ear.position, wanted(ear));
-    return readAttached(await promptly(this.#commands, (redis) => ATTACH.run(redis, bull, args)));
+    ear.misses = 0;
+    if (state === 'open' && length <= ear.position) return false;
+    this.#patience.delete(ear);
+    ear.doubt();
+    return true;
   }
 }
 

@@ -6,15 +6,19 @@ import { readReply } from './log-entry.ts';
 export interface ReplySource {
   /** Its name, by which the scripts know how to tell it. */
   readonly replyTo: string;
-  /** When Redis last spoke to it, by `performance.now()`: the time of day may be set meanwhile. */
+  /** When Redis last answered it, or told it something, by `performance.now()`: the time of day may be set meanwhile. */
   readonly reachedAt: number;
   /** Resolves when what is told from now on is heard; rejects with `unavailable` within some seconds. */
   open(): Promise<void>;
+  /** Something was not told that should have been: makes its connection anew. */
+  renew(): void;
   close(): Promise<void>;
 }
 
 export interface ReplySourceOptions {
   keys: ModelKeys;
+  /** Longest time, in milliseconds, in which it hears from a Redis that is there, even when nothing is told. */
+  restMs: number;
   /** `undefined` when what was written for the job cannot be read. */
   onEvents(jobId: string, events: RequestEvent[] | undefined): void;
   /** It hears from now on; before, anything may have been missed. */

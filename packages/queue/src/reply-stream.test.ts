@@ -23,6 +23,7 @@ describe('a reply stream', () => {
     heard = [];
     stream = new ReplyStream({
       keys,
+      restMs: 300,
       commands,
       blocking: connector(redisUrl)('blocking'),
       onEvents: (jobId) => heard.push(jobId),

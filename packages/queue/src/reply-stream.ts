@@ -7,9 +7,8 @@ import { dropConnection } from './reconnection.ts';
 import type { RedisClient } from './redis-address.ts';
 import { type ReplySource, type ReplySourceOptions, readTold } from './reply-source.ts';
 
-const BLOCK_MS = 5_000;
-/** How long Redis may stay silent to a blocking read before the connection is made anew. */
-const WATCHDOG_MS = BLOCK_MS + 3_000;
+/** How much longer than it blocks Redis may stay silent to a read before the connection is made anew. */
+const WATCHDOG_MARGIN_MS = 3_000;
 const ENTRIES_PER_READ = 1_000;
 /** The stream outlives its producer by at most this; it is kept alive four times as often. */
 const STREAM_TTL_MS = 60_000;
@@ -56,6 +55,10 @@ export class ReplyStream implements ReplySource {
     onOpen();
   }
 
+  renew(): void {
+    dropConnection(this.#options.blocking);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -80,11 +83,11 @@ export class ReplyStream implements ReplySource {
 
   /** XREAD, with a watchdog: ioredis may lose track of a blocking command when a connection dies without a word. */
   async #read(): Promise<unknown> {
-    const { blocking } = this.#options;
-    const watchdog = setTimeout(() => dropConnection(blocking), WATCHDOG_MS);
+    const { blocking, restMs } = this.#options;
+    const watchdog = setTimeout(() => this.renew(), restMs + WATCHDOG_MARGIN_MS);
     watchdog.unref();
     try {
-      return await blocking.xread('COUNT', ENTRIES_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, this.#lastId);
+      return await blocking.xread('COUNT', ENTRIES_PER_READ, 'BLOCK', restMs, 'STREAMS', this.#key, this.#lastId);
     } finally {
       clearTimeout(watchdog);
     }

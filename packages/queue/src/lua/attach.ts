@@ -7,10 +7,11 @@ export const MAX_READERS = 16;
 
 /**
  * Joins a reader to jobs and reads what it missed, in one step, so that nothing falls between. Arguments: OWN, BULL,
- * reader, LOG_TTL_MS, then per job: id, position, what is wanted: `log` (to
- * join and to read the log), `join`, or `look`, which joins nobody. Reply per job:
- * {state, log length, outcome value, log entries (JSON) from the position on, id of its job}, where state is `missing`,
- * `open`, `completed`, `failed`, `full` (too many readers), or `cancelled` or `expired` (apart from a shared job).
+ * reader, LOG_TTL_MS, then per job: id, position, what is wanted: `log` (to join and to read the log), `join`, `read` (the
+ * log, for the producer of the job, who is told without joining: it joins only a job that another's request shares), or
+ * `look`, which joins nobody. Reply per job: {state, log length, outcome value, log entries (JSON) from the position on,
+ * id of its job, 1 if it has joined}, where state is `missing`, `open`, `completed`, `failed`, `full` (too many readers),
+ * or `cancelled` or `expired` (apart from a shared job). Whoever joins nobody new writes nothing that must succeed.
  */
 export const ATTACH: Script = new Script(
   'attach',
@@ -19,21 +20,22 @@ local OWN, BULL, reader, LOG_TTL_MS = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4
 local RECORD_TTL_MS = LOG_TTL_MS
 ${TOKEN_LOG}
 ${RECORDS}
-local function read(id)
+local function join(id)
   local key = OWN .. 'readers:' .. id
   if redis.call('SISMEMBER', key, reader) == 0 then
     if redis.call('SCARD', key) >= ${MAX_READERS} then return false end
     redis.call('SADD', key, reader)
   end
-  redis.call('PEXPIRE', key, LOG_TTL_MS)
+  redis.pcall('PEXPIRE', key, LOG_TTL_MS)
   return true
 end
 local replies = {}
 for at = 5, #ARGV, 3 do
   local position, wanted = tonumber(ARGV[at + 1]), ARGV[at + 2]
   local id, ended = resolve(ARGV[at])
+  local joins = wanted == 'log' or wanted == 'join' or (wanted == 'read' and id ~= ARGV[at])
   local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason')
-  local state, value = 'open', ''
+  local state, value, joined = 'open', '', 0
   if not job[1] then
     state = 'missing'
   elseif ended then
@@ -44,14 +46,14 @@ for at = 5, #ARGV, 3 do
     else
       state, value = 'failed', job[4] or ''
     end
-  elseif wanted ~= 'look' and not read(id) then
-    state = 'full'
+  elseif joins then
+    if join(id) then joined = 1 else state = 'full' end
   end
   local entries = {}
-  if wanted == 'log' and state ~= 'missing' and not ended then
+  if (wanted == 'log' or wanted == 'read') and state ~= 'missing' and not ended then
     entries = logEntries(id, position)
   end
-  replies[#replies + 1] = { state, logLength(id), value, entries, id }
+  replies[#replies + 1] = { state, logLength(id), value, entries, id, joined }
 end
 return replies
 `,
