@@ -158,7 +158,10 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     const far = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
     vi.useRealTimers();
     await far.ready();
-    const events = all('the events', far.replies.listen('missed'));
+    const heard: RequestEvent[] = [];
+    const ended = (async () => {
+      for await (const event of far.replies.listen('missed')) heard.push(event);
+    })();
     await far.producer.submit(sampleRequest({ replyTo: far.replies.replyTo }), { id: 'missed', priority: 5 });
     await eventually('the claim', () => jobs.has('missed'));
     const job = jobs.get('missed') as ClaimedJob;
@@ -166,11 +169,13 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await proxy.down();
     await append(job, 2, 4);
     await proxy.up();
-    await eventually('it has read them', async () => (await redis.exists(keys.readers('missed'))) === 0);
+    await eventually('it has read them', () => tokens(heard).length === 4);
+    expect(await redis.exists(keys.readers('missed'))).toBe(0);
     await proxy.down();
     await job.complete(sampleResult(4));
     await proxy.up();
-    expect(tokens(await events)).toEqual([0, 1, 2, 3]);
+    await soon('the end', ended);
+    expect(tokens(heard)).toEqual([0, 1, 2, 3]);
     await far.close();
     await proxy.close();
   });
