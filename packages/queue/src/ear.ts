@@ -62,6 +62,16 @@ export class Ear implements Hearing {
     return this.#position;
   }
 
+  /** True when its reader left, or was given the end. */
+  get closed(): boolean {
+    return this.#over;
+  }
+
+  /** True while it reads its log, or is to: then it takes nothing that is told. */
+  get behind(): boolean {
+    return this.#mustRead || this.#meanwhile !== undefined;
+  }
+
   /** Takes an event that was told. */
   offer(event: RequestEvent): void {
     this.heardAt = performance.now();

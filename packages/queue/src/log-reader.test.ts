@@ -59,6 +59,26 @@ describe('a reader of logs', () => {
     expect(await redis.smembers(keys.readers('job'))).toEqual(['me']);
   });
 
+  it('says of a job that cannot be read that it cannot, and reads the others', async () => {
+    for (const id of ['before', 'bad', 'after']) await redis.hset(`${keys.bull}${id}`, 'timestamp', 1);
+    await redis.set(keys.log('bad'), 'no list');
+    const replies = await logs.readAll(['before', 'bad', 'after'].map(earOf), () => 'log');
+    expect(replies.map(({ state }) => state)).toEqual(['open', 'error', 'open']);
+    await redis.hset(`${keys.bull}odd`, { timestamp: 1, finishedOn: 2, failedReason: 'x' });
+    await redis.rpush(keys.log('odd'), 'no entry');
+    expect((await logs.readAll([earOf('odd'), earOf('after')], () => 'read'))[1]?.state).toBe('open');
+  });
+
+  it('joins nothing for a reader that left while it waited for its turn', async () => {
+    const ears = ['first', 'second', 'third'].map(earOf);
+    for (const { id } of ears) await redis.hset(`${keys.bull}${id}`, 'timestamp', 1);
+    const reads = ears.map((ear) => logs.read(ear, 'log'));
+    ears[2]?.close();
+    const outcomes = await Promise.allSettled(reads);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    expect(await Promise.all(ears.map(({ id }) => redis.exists(keys.readers(id))))).toEqual([1, 1, 0]);
+  });
+
   it('refuses all that wait as soon as one is refused, so that nobody waits for the refusals of others', async () => {
     await logs.read(earOf('job'), 'read');
     await proxy.down();

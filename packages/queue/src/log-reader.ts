@@ -25,7 +25,7 @@ export interface LogReaderOptions {
   resultTtlS: number;
 }
 
-/** Reads the logs of this process's requests: those that are asked for together, together. */
+/** Reads the logs of this process's requests. */
 export class LogReader {
   readonly #options: LogReaderOptions;
   readonly #waiting: Asked[] = [];
@@ -35,7 +35,14 @@ export class LogReader {
     this.#options = options;
   }
 
-  /** What Redis says of one ear's request; rejects with `unavailable`. */
+  /** What Redis says of one ear's request, at once: its reader waits. Rejects with `unavailable`. */
+  async readNow(ear: Ear, wanted: Wanted): Promise<Attached> {
+    const [reply] = await this.readAll([ear], () => wanted);
+    if (reply === undefined) throw new ShoalError('unavailable', 'Redis gave no answer');
+    return reply;
+  }
+
+  /** The same, together with others that doubt what they have: those that are asked for together, together. */
   read(ear: Ear, wanted: Wanted): Promise<Attached> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ear, wanted, resolve, reject });
@@ -43,12 +50,16 @@ export class LogReader {
     });
   }
 
-  /** The same of several, in one script of its own. */
+  /** The same of several, in one script. */
   async readAll(ears: readonly Ear[], wanted: (ear: Ear) => Wanted): Promise<Attached[]> {
     const { commands, keys, replyTo, resultTtlS } = this.#options;
     const args: (string | number)[] = [keys.own, keys.bull, replyTo, resultTtlS * 1000];
     for (const ear of ears) args.push(ear.id, ear.position, wanted(ear));
-    return readAttached(await promptly(commands, (redis) => ATTACH.run(redis, keys.bull, args)));
+    const reply = await promptly(commands, (redis) => ATTACH.run(redis, keys.bull, args));
+    return readAttached(
+      reply,
+      ears.map(({ id }) => id),
+    );
   }
 
   async #work(): Promise<void> {
@@ -58,7 +69,11 @@ export class LogReader {
     this.#inFlight -= 1;
   }
 
-  async #readSome(asked: readonly Asked[]): Promise<void> {
+  async #readSome(all: readonly Asked[]): Promise<void> {
+    // Whoever left meanwhile is to join nothing any more.
+    const asked = all.filter(({ ear }) => !ear.closed);
+    for (const { ear, reject } of all) if (ear.closed) reject(new ShoalError('cancelled', 'its reader left'));
+    if (asked.length === 0) return;
     try {
       const wanted = new Map(asked.map((one) => [one.ear, one.wanted]));
       const replies = await this.readAll(

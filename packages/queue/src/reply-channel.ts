@@ -53,7 +53,8 @@ export class ReplyChannel implements ReplySource {
   }
 
   renew(): void {
-    dropConnection(this.#subscriber);
+    // Where it is refused, another connection would be, too.
+    if (this.#hears) dropConnection(this.#subscriber);
   }
 
   close(): Promise<void> {

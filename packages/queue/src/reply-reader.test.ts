@@ -9,6 +9,8 @@ import type { ClaimedJob, Consumer } from './consumer.ts';
 import { type ModelKeys, modelKeys } from './keys.ts';
 import { type ModelQueue, openQueue } from './open-queue.ts';
 import type { RedisClient } from './redis-address.ts';
+import { Gate } from './testing/gate.ts';
+import { hearing } from './testing/hearing.ts';
 import { sampleRequest, sampleResult, sampleTokens } from './testing/requests.ts';
 import { openFakeSentinel } from './testing/sentinel.ts';
 import { openTcpProxy } from './testing/tcp-proxy.ts';
@@ -205,8 +207,54 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await deaf.close();
   });
 
+  it('leaves a connection alone on which more was told than a reader took', async () => {
+    let connected = 0;
+    const connect: Connect = (role, name) => {
+      const connection = connector(redisUrl)(role, name);
+      return role === 'commands-now' ? connection : connection.on('ready', () => (connected += 1));
+    };
+    const patient = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
+    await patient.ready();
+    const job = await submitted('a');
+    const stalled = patient.replies.attach('a')[Symbol.asyncIterator]();
+    const first = stalled.next();
+    await append(job, 0, 1);
+    await first;
+    // One at a time, so that each is told by itself.
+    for (let position = 1; position < 300; position += 1) await append(job, position, position + 1);
+    await job.complete(sampleResult(300));
+    await sleep(5_000);
+    expect(connected).toBe(1);
+    await patient.close();
+  }, 30_000);
+
+  it('leaves a generation that it was let join after its reader had left', async () => {
+    const replies = new Gate();
+    const late = openQueue({
+      redisUrl,
+      prefix,
+      model: 'minnow',
+      replyOn,
+      connect: hearing(redisUrl, 'commands-now', 'evalsha', replies),
+    });
+    replies.open();
+    await late.ready();
+    await late.producer.submit(sampleRequest(), { id: 'mine', priority: 5, sharingKey: 'one' });
+    await eventually('the claim', () => jobs.size === 1);
+    const [jobId = ''] = jobs.keys();
+    replies.shut();
+    const reader = late.replies.attach('mine');
+    const next = reader[Symbol.asyncIterator]().next();
+    await eventually('it has joined', async () => (await redis.exists(keys.readers(jobId))) === 1);
+    reader.close();
+    replies.open();
+    await next;
+    await eventually('it has left', async () => (await redis.exists(keys.readers(jobId))) === 0);
+    await late.close();
+  });
+
   it('takes its own standstill for none of Redis', async () => {
-    const frozen = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, giveUpMs: 1_000 });
+    const frozen = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, giveUpMs: 2_500 });
     await frozen.ready();
     const job = await submitted('a');
     const events = all('the events', frozen.replies.attach('a'), 15_000);
@@ -275,13 +323,13 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
 
   it('tells its readers when Redis stays away', async () => {
     const proxy = await openTcpProxy(redisUrl);
-    const far = openQueue({ redisUrl: proxy.url, prefix, model: 'minnow', replyOn, giveUpMs: 1_000 });
+    const far = openQueue({ redisUrl: proxy.url, prefix, model: 'minnow', replyOn, giveUpMs: 2_500 });
     await far.ready();
     const events = all('the events', far.replies.listen('a'));
     // A request that is silent is none without Redis.
     let given = false;
     events.catch(() => (given = true));
-    await sleep(2_500);
+    await sleep(4_000);
     expect(given).toBe(false);
     await proxy.down();
     await expect(events).rejects.toMatchObject({ code: 'unavailable' });

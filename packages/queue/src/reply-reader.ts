@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type RequestEvent, ShoalError } from '@shoal/protocol';
 import { Cluster } from 'ioredis';
 import { type Connect, connector, promptly } from './connection.ts';
+import { Deafness } from './deafness.ts';
 import { Ear, type LogReading } from './ear.ts';
 import { EarsByJob } from './ears-by-job.ts';
 import { refuseEviction } from './eviction.ts';
@@ -22,11 +23,11 @@ const LONGEST_SILENCE_MS = 30_000;
 const LOOKUPS_PER_SECOND = 256;
 /** A request that is not on the queue this often in a row, with silence between, does not exist. */
 const MISSES = 3;
-/** Looks in a row that find what was not told, while nothing is: then the connection is made anew, but not too often. */
-const DEAF_LOOKS = 2;
-const RENEWAL_INTERVAL_MS = 10_000;
 /** Longest time in which a Redis that is there gives a sign. */
 const REST_MS = 5_000;
+const SHORTEST_REST_MS = 100;
+/** Looks come every second: after longer than this the process itself stood still. */
+const STANDSTILL_MS = 3_000;
 
 export interface RepliesOptions {
   redisUrl: string;
@@ -59,9 +60,10 @@ class ReplyReader implements Replies {
   readonly #lookUpTimer: NodeJS.Timeout;
   /** Silence after which an ear is looked up next. */
   readonly #patience = new WeakMap<Ear, number>();
+  readonly #deafness = new Deafness();
   #lookedAt: number = performance.now();
-  #deafLooks = 0;
-  #renewedAt = Number.NEGATIVE_INFINITY;
+  /** The end of a standstill of this process: what came meanwhile is read first. */
+  #awakeSince = Number.NEGATIVE_INFINITY;
   #opening: Promise<void> | undefined;
   #closed = false;
 
@@ -72,7 +74,7 @@ class ReplyReader implements Replies {
     this.#commands = connect('commands-now');
     const told: ReplySourceOptions = {
       keys: this.#keys,
-      restMs: Math.min(REST_MS, Math.floor(options.giveUpMs / 3)),
+      restMs: Math.max(SHORTEST_REST_MS, Math.min(REST_MS, Math.floor(options.giveUpMs / 3))),
       onEvents: (jobId, events) => this.#deliver(jobId, events),
       onOpen: () => this.#doubtAll(),
     };
@@ -129,10 +131,9 @@ class ReplyReader implements Replies {
       position,
       fromLog,
       read: (reading) => {
-        // Whoever joins is told at once that Redis is away; whoever waits already, waits longer.
-        const patience = first ? 0 : this.#options.giveUpMs;
+        const joining = first;
         first = false;
-        return this.#readLog(reading, fromLog, patience);
+        return joining ? this.#joinLog(reading) : this.#readAgain(reading, fromLog);
       },
       onClose: (closing) => this.#forget(closing),
     });
@@ -144,7 +145,7 @@ class ReplyReader implements Replies {
 
   /** A request that shares a generation is told of it under the job's id. */
   #follow(ear: Ear, jobId: string): void {
-    if (ear.jobId === jobId || ear.ended) return;
+    if (ear.jobId === jobId || !this.#hears(ear)) return;
     this.#ears.remove(ear);
     ear.jobId = jobId;
     this.#ears.add(ear);
@@ -153,14 +154,20 @@ class ReplyReader implements Replies {
   }
 
   #forget(ear: Ear): void {
-    if (!this.#ears.remove(ear) || this.#ears.of(ear.jobId).length > 0) return;
-    if (!ear.joined || ear.ended || this.#closed) return;
+    if (!this.#ears.remove(ear) || !ear.joined || this.#closed) return;
+    // With the job its readers are gone; a request that shares one may end alone.
+    if (!ear.ended || ear.id !== ear.jobId) this.#leave(ear.jobId);
+  }
+
+  /** Unless others of this process read it. */
+  #leave(jobId: string): void {
+    if (this.#ears.of(jobId).some(({ joined }) => joined)) return;
     const { bull, own } = this.#keys;
-    promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, ear.jobId])).catch(() => {});
+    promptly(this.#commands, (redis) => DETACH.run(redis, bull, [own, this.replyTo, jobId])).catch(() => {});
   }
 
   #deliver(jobId: string, events: RequestEvent[] | undefined): void {
-    this.#deafLooks = 0;
+    this.#deafness.told();
     for (const ear of this.#ears.of(jobId)) {
       // It is alive again: its next silence is looked into as soon as its first.
       this.#patience.delete(ear);
@@ -169,35 +176,50 @@ class ReplyReader implements Replies {
     }
   }
 
+  #hears(ear: Ear): boolean {
+    return this.#ears.of(ear.jobId).includes(ear);
+  }
+
   #doubtAll(): void {
     for (const ear of this.#ears.all()) ear.doubt();
   }
 
+  /** What there is already for whoever joins, who is told at once that Redis is away. */
+  async #joinLog(ear: Ear): Promise<LogReading> {
+    return this.#take(ear, await this.#logs.readNow(ear, 'log'), true);
+  }
+
   /** What an ear missed, read when it asks; Redis may be away for a while, but not for ever. */
-  async #readLog(ear: Ear, mustExist: boolean, patienceMs: number): Promise<LogReading> {
-    const until = performance.now() + patienceMs;
+  async #readAgain(ear: Ear, mustExist: boolean): Promise<LogReading> {
+    const until = performance.now() + this.#options.giveUpMs;
     for (;;) {
       try {
         // Whoever is told as the job's producer joins nothing: its worker would take it for a reader of tokens.
-        const reply = await this.#logs.read(ear, mustExist || ear.joined ? 'log' : 'read');
-        ear.joined = reply.joined;
-        this.#follow(ear, reply.jobId);
-        return readingOf(ear.id, reply, mustExist);
+        return this.#take(ear, await this.#logs.read(ear, ear.joined ? 'log' : 'read'), mustExist);
       } catch (error) {
-        if (!(error instanceof ShoalError && error.code === 'unavailable') || performance.now() >= until) throw error;
+        const over = ear.closed || performance.now() >= until;
+        if (over || !(error instanceof ShoalError && error.code === 'unavailable')) throw error;
         await sleep(500);
+        if (ear.closed) throw error;
       }
     }
+  }
+
+  #take(ear: Ear, reply: Attached, mustExist: boolean): LogReading {
+    // Its reader left while Redis let it join.
+    if (reply.joined && !this.#hears(ear)) this.#leave(reply.jobId);
+    ear.joined ||= reply.joined;
+    this.#follow(ear, reply.jobId);
+    return readingOf(ear.id, reply, mustExist);
   }
 
   async #lookUpSilent(): Promise<void> {
     if (this.#closed) return;
     const now = performance.now();
-    const stoodStill = now - this.#lookedAt > 3 * LOOK_INTERVAL_MS;
+    const { giveUpMs } = this.#options;
+    if (now - this.#lookedAt > STANDSTILL_MS && now - this.#awakeSince > giveUpMs) this.#awakeSince = now;
     this.#lookedAt = now;
-    // What came meanwhile is read first.
-    if (stoodStill) return;
-    if (now - this.#source.reachedAt > this.#options.giveUpMs) {
+    if (now - Math.max(this.#source.reachedAt, this.#awakeSince) > giveUpMs) {
       for (const ear of this.#ears.all()) ear.fail(new ShoalError('unavailable', AWAY, { retryAfterMs: 5_000 }));
       return;
     }
@@ -207,18 +229,15 @@ class ReplyReader implements Replies {
       .slice(0, LOOKUPS_PER_SECOND);
     if (silent.length === 0) return;
     const replies = await this.#logs.readAll(silent, ({ joined }) => (joined ? 'join' : 'look'));
-    let untold = false;
+    let foundUntold = false;
     for (const [index, ear] of silent.entries()) {
       const reply = replies[index];
-      if (reply !== undefined && this.#answerLookUp(ear, reply)) untold = true;
+      if (reply !== undefined && this.#answerLookUp(ear, reply)) foundUntold = true;
     }
-    this.#deafLooks = untold ? this.#deafLooks + 1 : 0;
-    if (this.#deafLooks < DEAF_LOOKS || now - this.#renewedAt < RENEWAL_INTERVAL_MS) return;
-    this.#renewedAt = now;
-    this.#source.renew();
+    if (this.#deafness.looked(now, foundUntold)) this.#source.renew();
   }
 
-  /** True when something happened that this ear was not told. */
+  /** True when something happened that this ear should have been told, and was not. */
   #answerLookUp(ear: Ear, { state, length }: Attached): boolean {
     const patience = this.#patience.get(ear) ?? SILENCE_MS;
     ear.heardAt = performance.now();
@@ -230,10 +249,11 @@ class ReplyReader implements Replies {
       return false;
     }
     ear.misses = 0;
-    if (state === 'open' && length <= ear.position) return false;
+    if (state === 'error' || (state === 'open' && length <= ear.position)) return false;
     this.#patience.delete(ear);
+    const { behind } = ear;
     ear.doubt();
-    return true;
+    return !behind;
   }
 }
 

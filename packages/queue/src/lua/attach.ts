@@ -11,7 +11,8 @@ export const MAX_READERS = 16;
  * log, for the producer of the job, who is told without joining: it joins only a job that another's request shares), or
  * `look`, which joins nobody. Reply per job: {state, log length, outcome value, log entries (JSON) from the position on,
  * id of its job, 1 if it has joined}, where state is `missing`, `open`, `completed`, `failed`, `full` (too many readers),
- * or `cancelled` or `expired` (apart from a shared job). Whoever joins nobody new writes nothing that must succeed.
+ * `cancelled` or `expired` (apart from a shared job), or `error`, with what Redis said instead of an outcome: one job
+ * fails alone. Whoever joins nobody new writes nothing that must succeed.
  */
 export const ATTACH: Script = new Script(
   'attach',
@@ -20,20 +21,27 @@ local OWN, BULL, reader, LOG_TTL_MS = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4
 local RECORD_TTL_MS = LOG_TTL_MS
 ${TOKEN_LOG}
 ${RECORDS}
+-- A Redis that is no master any more is to be left: its refusal must be seen.
+local function raiseDemotion(failure)
+  local text = type(failure) == 'table' and failure.err or tostring(failure)
+  if string.find(text, 'READONLY', 1, true) then error(failure) end
+  return text
+end
+
 local function join(id)
   local key = OWN .. 'readers:' .. id
   if redis.call('SISMEMBER', key, reader) == 0 then
     if redis.call('SCARD', key) >= ${MAX_READERS} then return false end
     redis.call('SADD', key, reader)
   end
-  redis.pcall('PEXPIRE', key, LOG_TTL_MS)
+  local kept = redis.pcall('PEXPIRE', key, LOG_TTL_MS)
+  if type(kept) == 'table' then raiseDemotion(kept) end
   return true
 end
-local replies = {}
-for at = 5, #ARGV, 3 do
-  local position, wanted = tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local id, ended = resolve(ARGV[at])
-  local joins = wanted == 'log' or wanted == 'join' or (wanted == 'read' and id ~= ARGV[at])
+
+local function attach(asked, position, wanted)
+  local id, ended = resolve(asked)
+  local joins = wanted == 'log' or wanted == 'join' or (wanted == 'read' and id ~= asked)
   local job = redis.call('HMGET', BULL .. id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason')
   local state, value, joined = 'open', '', 0
   if not job[1] then
@@ -53,7 +61,13 @@ for at = 5, #ARGV, 3 do
   if (wanted == 'log' or wanted == 'read') and state ~= 'missing' and not ended then
     entries = logEntries(id, position)
   end
-  replies[#replies + 1] = { state, logLength(id), value, entries, id, joined }
+  return { state, logLength(id), value, entries, id, joined }
+end
+
+local replies = {}
+for at = 5, #ARGV, 3 do
+  local ok, reply = pcall(attach, ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
+  replies[#replies + 1] = ok and reply or { 'error', 0, raiseDemotion(reply), {}, ARGV[at], 0 }
 end
 return replies
 `,

@@ -252,7 +252,7 @@ class RealQueue {
 
   async attach(id: string, position: number): Promise<ReturnType<typeof readAttached>[number] | undefined> {
     const args = [this.keys.own, this.keys.bull, 'reader', 60_000, id, position, 'log'];
-    return readAttached(await ATTACH.run(this.#redis, this.keys.bull, args))[0];
+    return readAttached(await ATTACH.run(this.#redis, this.keys.bull, args), [id])[0];
   }
 
   async view(id: string): Promise<unknown> {
