@@ -223,7 +223,8 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     // One at a time, so that each is told by itself.
     for (let position = 1; position < 300; position += 1) await append(job, position, position + 1);
     await job.complete(sampleResult(300));
-    await sleep(5_000);
+    // Two looks at what it has not taken, each after two to three seconds of silence.
+    await sleep(8_000);
     expect(connected).toBe(1);
     await patient.close();
   }, 30_000);
