@@ -19,6 +19,8 @@ import { all, eventually, soon } from './testing/waiting.ts';
 const redisUrl = inject('redisUrl');
 
 describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
+  /** For what takes seconds and is the same however replies come. */
+  const once = it.runIf(replyOn === 'channel');
   let prefix: string;
   let keys: ModelKeys;
   let redis: Redis;
@@ -107,7 +109,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await expect(all('nothing', other.replies.attach('a'))).rejects.toMatchObject({ code: 'rate_limit_exceeded' });
   });
 
-  it('finds an end that nobody announced', async () => {
+  once('finds an end that nobody announced', async () => {
     const events = all('the events', queue.replies.listen('a'), 15_000);
     const job = await submitted('a');
     await append(job, 0, 2);
@@ -117,7 +119,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     expect((await events).at(-1)).toEqual({ type: 'completed', result: sampleResult(2) });
   });
 
-  it('tells its reader when a request is gone from the queue', async () => {
+  once('tells its reader when a request is gone from the queue', async () => {
     const events = all('the events', queue.replies.listen('a'), 20_000);
     await submitted('a');
     await redis.del(`${keys.bull}a`, `${keys.bull}a:lock`);
@@ -207,7 +209,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await deaf.close();
   });
 
-  it('leaves a connection alone on which more was told than a reader took', async () => {
+  once('leaves a connection alone on which more was told than a reader took', async () => {
     let connected = 0;
     const connect: Connect = (role, name) => {
       const connection = connector(redisUrl)(role, name);
@@ -254,7 +256,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await late.close();
   });
 
-  it('takes its own standstill for none of Redis', async () => {
+  once('takes its own standstill for none of Redis', async () => {
     const frozen = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, giveUpMs: 2_500 });
     await frozen.ready();
     const job = await submitted('a');
@@ -270,7 +272,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await frozen.close();
   });
 
-  it('joins no job of its own that is silent: its worker would take it for a reader of tokens', async () => {
+  once('joins no job of its own that is silent: its worker would take it for a reader of tokens', async () => {
     const events = all('the events', queue.replies.listen('silent'));
     const job = await submitted('silent');
     // It is looked up after two seconds of silence, with the next look of every second.
@@ -280,7 +282,7 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     expect((await events).at(-1)?.type).toBe('completed');
   });
 
-  it('takes no change of the clock for a long silence', async () => {
+  once('takes no change of the clock for a long silence', async () => {
     const events = all('the events', queue.replies.listen('a'));
     const job = await submitted('a');
     const { now } = Date;
