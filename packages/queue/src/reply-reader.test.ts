@@ -209,27 +209,31 @@ describe.each(['channel', 'stream'] as const)('replies on a %s', (replyOn) => {
     await deaf.close();
   });
 
-  once('leaves a connection alone on which more was told than a reader took', async () => {
-    let connected = 0;
-    const connect: Connect = (role, name) => {
-      const connection = connector(redisUrl)(role, name);
-      return role === 'commands-now' ? connection : connection.on('ready', () => (connected += 1));
-    };
-    const patient = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
-    await patient.ready();
-    const job = await submitted('a');
-    const stalled = patient.replies.attach('a')[Symbol.asyncIterator]();
-    const first = stalled.next();
-    await append(job, 0, 1);
-    await first;
-    // One at a time, so that each is told by itself.
-    for (let position = 1; position < 300; position += 1) await append(job, position, position + 1);
-    await job.complete(sampleResult(300));
-    // Two looks at what it has not taken, each after two to three seconds of silence.
-    await sleep(8_000);
-    expect(connected).toBe(1);
-    await patient.close();
-  }, 30_000);
+  once(
+    'leaves a connection alone on which more was told than a reader took',
+    async () => {
+      let connected = 0;
+      const connect: Connect = (role, name) => {
+        const connection = connector(redisUrl)(role, name);
+        return role === 'commands-now' ? connection : connection.on('ready', () => (connected += 1));
+      };
+      const patient = openQueue({ redisUrl, prefix, model: 'minnow', replyOn, connect });
+      await patient.ready();
+      const job = await submitted('a');
+      const stalled = patient.replies.attach('a')[Symbol.asyncIterator]();
+      const first = stalled.next();
+      await append(job, 0, 1);
+      await first;
+      // One at a time, so that each is told by itself.
+      for (let position = 1; position < 300; position += 1) await append(job, position, position + 1);
+      await job.complete(sampleResult(300));
+      // Two looks at what it has not taken, each after two to three seconds of silence.
+      await sleep(8_000);
+      expect(connected).toBe(1);
+      await patient.close();
+    },
+    30_000,
+  );
 
   it('leaves a generation that it was let join after its reader had left', async () => {
     const replies = new Gate();
