@@ -37,7 +37,7 @@ async function* run({ quick }: BenchOptions): AsyncGenerator<Finding> {
       let wrong = 0;
       for (let at = 0; at < runs; at += 1) {
         const address = freshQueue(redis.url);
-        await producers.connect('stream', address);
+        await producers.connect('replies', address);
         const ids = Array.from({ length: SEQUENCES }, () => randomUUID());
         const tokens = (FAULTS_PER_RUN * 125) / STEP_MS;
         const streaming = stream({ producers, worker, address, tokens, stepMs: STEP_MS, ids });

@@ -20,7 +20,7 @@ async function* run({ quick }: BenchOptions): AsyncGenerator<Finding> {
     for (const kind of kinds) {
       const name = kind === 'bulk' ? 'ours' : kind;
       const address = freshQueue(redis.url);
-      await producers.connect('stream', address);
+      await producers.connect('replies', address);
       await worker.call('serve', { kind, address, batch: 32 });
       await sleep(500);
       await worker.call('mark', undefined);

@@ -11,8 +11,8 @@ const PRIORITY = 5;
 /** Five minutes: a result that has not come by then will not come. */
 const LONGEST_WAIT_MS = 300_000;
 
-/** `events`: BullMQ's `waitUntilFinished`. `stream`: our replies. */
-export type ProducerKind = 'events' | 'stream';
+/** `events`: BullMQ's `waitUntilFinished`. `replies`: our own. */
+export type ProducerKind = 'events' | 'replies';
 
 /** Submits one request and waits for its result; answers when the result was done, by the worker's clock. */
 type Ask = () => Promise<number>;

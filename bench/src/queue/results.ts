@@ -42,8 +42,8 @@ async function* run({ quick, rounds }: BenchOptions): AsyncGenerator<Finding> {
   const contestants = [
     contestant('QueueEvents', 'plain', 'events'),
     contestant('QueueEvents again', 'plain', 'events'),
-    contestant('collector', 'collector', 'stream'),
-    contestant('ours', 'bulk', 'stream'),
+    contestant('collector', 'collector', 'replies'),
+    contestant('ours', 'bulk', 'replies'),
   ];
   try {
     const samples = await interleave(contestants, rounds);

@@ -37,7 +37,7 @@ async function* run({ quick, rounds }: BenchOptions): AsyncGenerator<Finding> {
     measure: async () => {
       const tokens = quick ? 50 : TOKENS;
       const address = freshQueue(redis.url);
-      await producers.connect('stream', address);
+      await producers.connect('replies', address);
       const idle = await idleMicrosPerMs(redis);
       const before = await redis.cpuMicros();
       const startedAt = performance.now();

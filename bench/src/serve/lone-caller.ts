@@ -8,10 +8,10 @@ const QUOTED_CHARACTERS = 300;
 export interface LoneTime {
   /** Milliseconds from the first byte of the request to the last of the answer. */
   readonly ms: number;
-  /** Milliseconds to the first event of an answer that is streamed. */
-  readonly firstMs?: number;
   /** Of those, from the beginning of the prefill to the last token, where the answer says so. */
   readonly engineMs?: number;
+  /** Of those, to the first event of an answer that is streamed. */
+  readonly firstMs?: number;
 }
 
 /**

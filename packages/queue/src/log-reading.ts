@@ -59,8 +59,10 @@ function unreadable(id: string): Attached {
   };
 }
 
-/** What a reader learns from it; throws `job_not_found` where the request must exist, `unavailable`
- * where it cannot be read, and when its readers are too many. */
+/**
+ * What a reader learns from it; throws `job_not_found` where the request must exist, `unavailable` where it cannot be
+ * read, and `rate_limit_exceeded` when its readers are too many.
+ */
 export function readingOf(id: string, { state, value, entries }: Attached, mustExist: boolean): LogReading {
   if (state === 'missing' && mustExist) throw notFound(id);
   if (state === 'error') throw new ShoalError('unavailable', `the request cannot be read: ${value.slice(0, 200)}`);
